@@ -1,0 +1,60 @@
+"""What goes into the models and what comes out: the one place where names, types and shapes are settled.
+
+classifier.onnx   images uint8 (N, 28, 28), 0 = background
+                  -> probabilities float32 (N, 10), label int64 (N,)
+generator.onnx    z float32 (N, Z) standard normal, labels int64 (N,) in 0..9
+                  -> images uint8 (N, 28, 28)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+CONTRACT_VERSION: Final = "1"
+OPSET: Final = 20
+SIDE: Final = 28
+CLASSES: Final = 10
+
+CLASSIFIER_INPUTS: Final = ("images",)
+CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
+GENERATOR_INPUTS: Final = ("z", "labels")
+GENERATOR_OUTPUTS: Final = ("images",)
+
+
+class BadInput(ValueError):
+    """Something handed to the runtime breaks the contract; the message says what, where and the mend."""
+
+
+def checked_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Images as the classifier takes them, uint8 (N, 28, 28); one image (28, 28) becomes a batch of one."""
+    array = np.asarray(images)
+    if array.ndim == 2:
+        array = array[None]
+    if array.dtype != np.uint8:
+        raise BadInput(f"images: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
+    if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE):
+        raise BadInput(f"images: have shape {array.shape} where (N, 28, 28) belongs; reshape or resize them")
+    return np.ascontiguousarray(array)
+
+
+def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Labels as the generator takes them, int64 (N,) in 0..9; a single number becomes a batch of one."""
+    array = np.atleast_1d(np.asarray(labels))
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
+        raise BadInput(f"labels: are {array.dtype} {array.shape} where whole numbers (N,) belong")
+    if array.min() < 0 or array.max() >= CLASSES:
+        wrong = array[(array < 0) | (array >= CLASSES)][0]
+        raise BadInput(f"labels: hold {wrong}, and only the digits 0..9 can be asked for")
+    return array.astype(np.int64)
+
+
+def checked_seed(seed: Any) -> int:
+    """A seed as numpy takes it: a whole number from 0."""
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise BadInput(f"seed: is {seed!r} where a whole number from 0 belongs")
+    return int(seed)

@@ -1,0 +1,143 @@
+"""The models at work, on numpy and onnxruntime alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from tenfold_onnx.contract import (
+    CLASSES,
+    CLASSIFIER_INPUTS,
+    CLASSIFIER_OUTPUTS,
+    GENERATOR_INPUTS,
+    GENERATOR_OUTPUTS,
+    SIDE,
+    BadInput,
+    checked_images,
+    checked_labels,
+    checked_seed,
+)
+
+BATCH: Final = 512  # images a call; larger inputs are cut up, so memory stays bounded
+
+
+class Prediction(NamedTuple):
+    """What the classifier says of N images."""
+
+    probabilities: npt.NDArray[np.float32]  # (N, 10), each row sums to 1
+    label: npt.NDArray[np.int64]  # (N,) in 0..9
+
+
+class Classifier:
+    """Reads digits with a classifier.onnx.
+
+    `threads` bounds the processor cores a call may use: 1 suits an app, None (all) suits large batches.
+    `providers` are onnxruntime's execution providers, in order of preference.
+    Raises BadInput where the file is no such model.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.session = _session(path, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, threads, providers)
+        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def predict(self, images: npt.ArrayLike) -> Prediction:
+        """Probabilities and labels of images uint8 (N, 28, 28) or (28, 28), digits light on dark.
+
+        N may be 0. Raises BadInput for another dtype or shape.
+        """
+        array = checked_images(images)
+        outputs = [
+            self.session.run(list(CLASSIFIER_OUTPUTS), {CLASSIFIER_INPUTS[0]: array[start : start + BATCH]})
+            for start in range(0, len(array), BATCH)
+        ]
+        if not outputs:
+            return Prediction(np.empty((0, CLASSES), np.float32), np.empty(0, np.int64))
+        return Prediction(*(np.concatenate(parts) for parts in zip(*outputs, strict=True)))
+
+
+class Generator:
+    """Draws digits with a generator.onnx. Arguments as for `Classifier`."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.session = _session(path, GENERATOR_INPUTS, GENERATOR_OUTPUTS, threads, providers)
+        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.z_dim: int = self.session.get_inputs()[0].shape[1]
+
+    def latent(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
+        """`n` latent vectors, float32 (n, z_dim), standard normal; the same seed gives the same vectors."""
+        return np.random.default_rng(checked_seed(seed)).standard_normal((n, self.z_dim), dtype=np.float32)
+
+    def generate(
+        self, labels: npt.ArrayLike, seed: int = 0, z: npt.NDArray[np.float32] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """One image uint8 (28, 28) for each of labels (N,) in 0..9: (N, 28, 28).
+
+        `z` float32 (N, z_dim) replaces the latent vectors that `seed` would draw. Raises BadInput.
+        """
+        asked = checked_labels(labels)
+        latent = self.latent(len(asked), seed) if z is None else np.asarray(z)
+        if latent.dtype != np.float32 or latent.shape != (len(asked), self.z_dim):
+            raise BadInput(
+                f"z: is {latent.dtype} {latent.shape} where float32 ({len(asked)}, {self.z_dim}) belongs"
+            )
+        parts = [
+            self.session.run(
+                list(GENERATOR_OUTPUTS),
+                {"z": latent[start : start + BATCH], "labels": asked[start : start + BATCH]},
+            )[0]
+            for start in range(0, len(asked), BATCH)
+        ]
+        return np.concatenate(parts) if parts else np.empty((0, SIDE, SIDE), np.uint8)
+
+
+def _session(
+    path: Path | str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    threads: int | None,
+    providers: Sequence[str],
+) -> ort.InferenceSession:
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"{path}: there is no such model file; give the path of an exported .onnx file")
+    missing = [name for name in providers if name not in ort.get_available_providers()]
+    if missing:
+        have = ", ".join(ort.get_available_providers())
+        raise BadInput(f"providers: {missing[0]} is not in this onnxruntime; it has {have}")
+    options = ort.SessionOptions()
+    options.log_severity_level = 3  # errors only: the wheel warns about hardware that it can't look at
+    if threads is not None:
+        if threads < 1:
+            raise BadInput(f"threads: is {threads} where a whole number from 1 belongs")
+        options.intra_op_num_threads = threads
+    try:
+        session = ort.InferenceSession(str(path), options, providers=list(providers))
+    except Exception as error:  # onnxruntime's exceptions share no public base class
+        raise BadInput(f"{path}: is no ONNX model that onnxruntime can load ({_first_line(error)}); export it again") from error
+    found_in = tuple(node.name for node in session.get_inputs())
+    found_out = {node.name for node in session.get_outputs()}
+    if found_in != tuple(inputs) or not set(outputs) <= found_out:
+        raise BadInput(
+            f"{path}: takes {', '.join(found_in)} and gives {', '.join(sorted(found_out))}, where a model that "
+            f"takes {', '.join(inputs)} and gives {', '.join(outputs)} belongs; give the other .onnx file"
+        )
+    return session
+
+
+def _first_line(error: Any) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

@@ -1,0 +1,1 @@
+"""Makes the model files. Needs torch and onnx; the runtime never imports this."""

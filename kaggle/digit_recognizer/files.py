@@ -1,0 +1,137 @@
+"""The competition's own files, as Kaggle serves them: a zip, or its CSVs unpacked in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Final, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from digit_recognizer.rows import (
+    PIXELS,
+    SIDE,
+    DamagedFile,
+    Opener,
+    Parsed,
+    check_end,
+    in_range,
+    opened,
+    read_header,
+    read_rows,
+)
+
+ARCHIVE: Final = "digit-recognizer.zip"
+TRAIN, TEST, SAMPLE_SUBMISSION = "train.csv", "test.csv", "sample_submission.csv"
+TRAIN_ROWS: Final = 42_000
+TEST_ROWS: Final = 28_000
+ROWS_PER_CHUNK: Final = 2048  # about 13 MB of int64 at a time
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the competition hands out, as plain arrays."""
+
+    train_images: npt.NDArray[np.uint8]  # (42000, 28, 28)
+    train_labels: npt.NDArray[np.int64]  # (42000,) in 0..9
+    test_images: npt.NDArray[np.uint8]  # (28000, 28, 28)
+
+
+def found(folder: Path) -> Path | None:
+    """Where the competition's files are: `folder` itself (CSVs), a zip in it, `folder` as a zip, or None.
+
+    The unpacked CSVs are taken before the zip. One of the two without the other is refused.
+    """
+    if folder.is_file():
+        return folder
+    present = [name for name in (TRAIN, TEST) if (folder / name).is_file()]
+    if len(present) == 2:
+        return folder
+    if (folder / ARCHIVE).is_file():
+        return folder / ARCHIVE
+    if present:
+        missing = TEST if present == [TRAIN] else TRAIN
+        raise DamagedFile(f"{folder}: has {present[0]} but no {missing}; put {missing} (or {ARCHIVE}) beside it")
+    return None
+
+
+def read(place: Path) -> Files:
+    """Read and check train.csv and test.csv at `place`, which `found` gave.
+
+    Raises DamagedFile with one sentence that names file, line and column.
+    """
+    if place.is_file():
+        try:
+            with zipfile.ZipFile(place) as archive:
+                _check_entries(archive, place)
+                return _read_set(lambda name: lambda: archive.open(name), set(archive.namelist()), f"{place}: ")
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DamagedFile(f"{place}: is no whole zip archive ({error}); download it again") from error
+        except (RuntimeError, NotImplementedError) as error:  # what zipfile raises for encryption and odd methods
+            raise DamagedFile(f"{place}: can't be unpacked ({error}); download it again") from error
+    names = {file.name for file in place.iterdir()}
+    return _read_set(lambda name: lambda: (place / name).open("rb"), names, f"{place}/")
+
+
+def _check_entries(archive: zipfile.ZipFile, place: Path) -> None:
+    for name in archive.namelist():
+        parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+        if ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+            raise DamagedFile(f"{place}: entry {name!r} climbs out of the archive's folder; don't use this file")
+    for name in (TRAIN, TEST):
+        if name not in archive.namelist():
+            raise DamagedFile(f"{place}: holds no {name}; download the competition's {ARCHIVE} again")
+
+
+def _read_set(openers: Callable[[str], Opener], names: set[str], prefix: str) -> Files:
+    parts = [(openers(TRAIN), prefix + TRAIN, True), (openers(TEST), prefix + TEST, False)]
+    with ThreadPoolExecutor(len(parts)) as threads:  # pandas' parser lets go of the interpreter lock
+        fast = list(threads.map(lambda part: _read_fast(*part), parts))
+    (train_images, train_labels), (test_images, _) = (
+        read_rows(*part) if digits is None else digits for part, digits in zip(parts, fast, strict=True)
+    )
+    if SAMPLE_SUBMISSION in names:
+        with openers(SAMPLE_SUBMISSION)() as stream:
+            asked = sum(1 for row in csv.reader(io.TextIOWrapper(stream, "utf-8-sig")) if row) - 1
+        if asked != len(test_images):
+            raise DamagedFile(
+                f"{prefix}{TEST}: has {len(test_images)} rows where {SAMPLE_SUBMISSION} asks for {asked}; "
+                "one of the two is cut, download both again"
+            )
+    return Files(train_images, cast("npt.NDArray[np.int64]", train_labels), test_images)
+
+
+def read_digits(opener: Opener, name: str, labelled: bool | None) -> Parsed:
+    """Read a CSV of digits with pandas; the same result and the same errors as `rows.read_rows`."""
+    return _read_fast(opener, name, labelled) or read_rows(opener, name, labelled)
+
+
+def _read_fast(opener: Opener, name: str, labelled: bool | None) -> Parsed | None:
+    """What pandas makes of the rows, or None where anything is off, which the careful reader then judges."""
+    blocks: list[npt.NDArray[np.uint8]] = []
+    labels: list[npt.NDArray[np.int64]] = []
+    with opened(opener, name) as stream:
+        has_label = read_header(stream, name, labelled)
+        try:
+            # No dtype: pandas casts 257 to uint8 1 without a word. Read wide, check, then cast.
+            for chunk in pd.read_csv(stream, header=None, chunksize=ROWS_PER_CHUNK, low_memory=False):
+                if chunk.shape[1] != len(PIXELS) + has_label or set(chunk.dtypes) != {np.dtype(np.int64)}:
+                    return None
+                values = chunk.to_numpy()
+                if not in_range(values, has_label):
+                    return None
+                blocks.append(values[:, has_label:].astype(np.uint8))
+                labels.append(values[:, :has_label].astype(np.int64))
+        except ValueError:  # pandas' parser and decoding errors are ValueErrors
+            return None
+        check_end(stream, name)
+    images = np.concatenate(blocks).reshape(-1, SIDE, SIDE)
+    return images, np.concatenate(labels)[:, 0] if has_label else None

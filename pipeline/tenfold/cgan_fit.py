@@ -1,0 +1,129 @@
+"""The conditional GAN's training loop, and drawing from what it made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from tenfold_onnx.images import sheet_png
+from torch import Tensor, nn, optim
+from torch.optim.swa_utils import AveragedModel
+
+from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
+from tenfold.checkpoint import Checkpoint
+from tenfold.compute import autocast
+from tenfold.draws import derived_seed
+from tenfold.errors import RunFailed
+from tenfold.expansion import Sampler
+from tenfold.schedule import moving_average, passes_per_epoch, steps_per_epoch
+from tenfold.settings import Settings
+
+GRID_COLUMNS = 10
+SAMPLE_BATCH = 1000
+
+AfterEpoch = Callable[[dict[str, Any], Checkpoint, bytes], None]
+
+
+def fit_generator(
+    images: Tensor,
+    labels: Tensor,
+    settings: Settings,
+    fold: int,
+    resume: Checkpoint | None,
+    after_epoch: AfterEpoch,
+) -> Generator:
+    """Train the two players on uint8 (N, 28, 28) and int64 (N,); give the averaged generator, in evaluation mode.
+
+    `after_epoch` gets each epoch's record, a checkpoint, and a PNG of digits drawn from fixed z: a row a digit.
+    Raises RunFailed where a loss stops being a number.
+    """
+    cgan, device = settings.cgan, images.device
+    torch.manual_seed(derived_seed(settings.seed, fold, "cgan"))
+    generator = Generator(cgan).to(device, memory_format=torch.channels_last)
+    discriminator = Discriminator(cgan).to(device, memory_format=torch.channels_last)
+    averaged = AveragedModel(generator, multi_avg_fn=moving_average(cgan.ema_decay), use_buffers=True)
+    betas = (0.5, 0.99)
+    optimiser_g = optim.Adam(generator.parameters(), lr=cgan.lr, betas=betas)
+    optimiser_d = optim.Adam(discriminator.parameters(), lr=cgan.lr, betas=betas)
+    modules = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    optimisers = {"adam_g": optimiser_g, "adam_d": optimiser_d}
+    if resume:
+        resume.restore(modules, optimisers)
+
+    batch = min(cgan.batch_size, len(images))
+    steps = steps_per_epoch(len(images), cgan.epoch_images, batch)
+    for epoch in range(resume.epochs_done if resume else 0, cgan.epochs):
+        draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "cgan batches", epoch))
+        passes = passes_per_epoch(len(images), steps, batch)
+        order = torch.cat([torch.randperm(len(images), generator=draws, device=device) for _ in range(passes)])
+        losses = torch.zeros(2, device=device)
+        for step in range(steps):
+            index = order[step * batch : (step + 1) * batch]
+            real = images[index].unsqueeze(1).float().div_(255).contiguous(memory_format=torch.channels_last)
+            real_labels = labels[index]
+            z = torch.randn(batch, cgan.z_dim, device=device, generator=draws)
+
+            with autocast(settings.compute):
+                generated = generator(z, real_labels)
+                loss_d = discriminator_loss(discriminator, real, generated, real_labels)
+            optimiser_d.zero_grad(set_to_none=True)
+            loss_d.backward()  # type: ignore[no-untyped-call]
+            optimiser_d.step()
+
+            discriminator.requires_grad_(False)  # the generator's step needs no gradient of its opponent's weights
+            with autocast(settings.compute):
+                loss_g = generator_loss(discriminator, generated, real_labels)
+            optimiser_g.zero_grad(set_to_none=True)
+            loss_g.backward()  # type: ignore[no-untyped-call]
+            optimiser_g.step()
+            discriminator.requires_grad_(True)
+
+            averaged.update_parameters(generator)
+            losses += torch.stack([loss_d.detach(), loss_g.detach()])
+        mean_d, mean_g = (losses / steps).tolist()
+        if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
+            raise RunFailed(
+                f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {cgan.lr}); "
+                f"the checkpoint after epoch {epoch} is untouched, start afresh with a smaller --cgan.lr"
+            )
+        record = {
+            "epoch": epoch + 1,
+            "epochs": cgan.epochs,
+            "loss_discriminator": round(mean_d, 6),
+            "loss_generator": round(mean_g, 6),
+        }
+        after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), _grid(averaged.module, settings, fold))
+    return drawing(averaged.module)
+
+
+def drawing(generator: Generator | nn.Module) -> Generator:
+    """The generator as it draws: evaluation mode."""
+    assert isinstance(generator, Generator)
+    return generator.eval()
+
+
+def sampler(generator: Generator, z_dim: int) -> Sampler:
+    """A function that draws digits: labels (N,) and a source of draws to images uint8 (N, 28, 28)."""
+
+    @torch.inference_mode()
+    def sample(labels: Tensor, draws: torch.Generator) -> Tensor:
+        parts = []
+        for part in labels.split(SAMPLE_BATCH):
+            z = torch.randn(len(part), z_dim, device=labels.device, generator=draws)
+            parts.append(generator(z, part).squeeze(1).mul(255).round().to(torch.uint8))
+        return torch.cat(parts)
+
+    return sample
+
+
+def _grid(generator: nn.Module, settings: Settings, fold: int) -> bytes:
+    """A PNG of 10 rows, a digit each, on z that stays the same through training."""
+    device = next(generator.parameters()).device
+    draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "cgan grid"))
+    labels = torch.arange(10, device=device).repeat_interleave(GRID_COLUMNS)
+    was_training = generator.training
+    images = sampler(drawing(generator), settings.cgan.z_dim)(labels, draws)
+    generator.train(was_training)
+    return sheet_png(images.cpu().numpy(), GRID_COLUMNS)

@@ -1,0 +1,69 @@
+"""The command `tenfold`: one thin file a command. Importing this loads no torch."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Final, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+from digit_recognizer.rows import DamagedFile
+from tenfold_onnx.contract import BadInput as BadModelInput
+
+from tenfold.cli.export import export
+from tenfold.cli.generate import generate
+from tenfold.cli.predict import predict
+from tenfold.cli.run import layered, run
+from tenfold.cli.score import score
+from tenfold.errors import BadInput, RunFailed
+
+# What each package comes with, for the sentence that names a missing one.
+EXTRAS: Final = {
+    "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
+              "filelock", "tqdm", "tomli_w"),
+    "images": ("PIL",),
+}  # fmt: skip
+
+app = App(
+    name="tenfold",
+    help="From Kaggle's digit-recognizer files to an honest submission and ONNX models.",
+    help_format="plaintext",
+    version_flags=["--version"],
+    config=layered,
+    default_parameter=Parameter(negative=(), consume_multiple=True),
+)
+for command in (run, score, predict, generate, export):
+    app.command(command)
+
+
+def main() -> NoReturn:
+    """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sys.exit(status(sys.argv[1:]))
+
+
+def status(tokens: list[str]) -> int:
+    """Run one command and give its exit code; whatever went wrong is one sentence on stderr."""
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+    except CycloptsError as error:
+        return _said(f"{error}".strip().replace("\n", " ") + " `tenfold --help` shows what there is.", 2)
+    except (BadInput, BadModelInput, DamagedFile) as error:
+        return _said(str(error), 2)
+    except RunFailed as error:
+        return _said(str(error), 1)
+    except OSError as error:
+        return _said(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except ModuleNotFoundError as error:
+        for extra, packages in EXTRAS.items():
+            if error.name and error.name.partition(".")[0] in packages:
+                return _said(f"{error.name} is not installed; pip install 'tenfold[{extra}]'", 2)
+        raise
+    except KeyboardInterrupt:
+        return _said("stopped; the same command continues where this one was", 130)
+    return 0
+
+
+def _said(sentence: str, code: int) -> int:
+    print(f"tenfold: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,52 @@
+"""`tenfold generate`: draw digits with an exported model. Needs no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from digit_recognizer import rows
+from tenfold_onnx.contract import BadInput
+
+from tenfold import atomic
+
+COLUMNS: Final = 20  # digits a row of the PNG
+
+
+def generate(
+    labels: str,
+    /,
+    *,
+    model: Path = Path("generator.onnx"),
+    seed: int = 0,
+    out: Path = Path("digits.png"),
+) -> None:
+    """Draw digits: one for each digit of LABELS, as a PNG or as a CSV with label and pixels.
+
+    Parameters
+    ----------
+    labels
+        The digits to draw, such as 0123456789 or 2026.
+    model
+        A generator.onnx.
+    seed
+        The same seed draws the same digits.
+    out
+        The .png or .csv to write.
+    """
+    from tenfold_onnx.runtime import Generator
+
+    if not (labels.isascii() and labels.isdigit()):
+        raise BadInput(f"labels: {labels!r} holds something else than the digits 0..9; write them like 0123456789")
+    if out.suffix.lower() not in (".png", ".csv"):
+        raise BadInput(f"{out}: digits are written as .png or .csv; give one of these endings")
+    asked = np.array([int(digit) for digit in labels])
+    images = Generator(model).generate(asked, seed)
+    if out.suffix.lower() == ".csv":
+        atomic.write(out, rows.render(images, asked))
+    else:
+        from tenfold_onnx.images import sheet_png
+
+        atomic.write(out, sheet_png(images, min(COLUMNS, len(images))))
+    print(f"{out} is written: {len(images)} digits")

@@ -1,0 +1,84 @@
+"""`tenfold run`: from files to a submission and models."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from cyclopts import App, ArgumentCollection
+from cyclopts.config import Dict
+
+from tenfold.errors import BadInput
+from tenfold.presets import PRESETS, Preset
+from tenfold.settings import Settings
+
+
+def run(
+    *,
+    settings: Settings | None = None,
+    preset: Preset = "fast",
+    config: Path | None = None,
+    out: Path | None = None,
+    fresh: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Train, cross-validate, write submission.csv and export classifier.onnx and generator.onnx.
+
+    The same command again continues a run that was stopped, whatever stopped it.
+
+    Parameters
+    ----------
+    preset
+        Ready-made settings: smoke takes seconds, fast minutes, best hours. Other options override it.
+    config
+        TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
+    out
+        The run's folder; runs/SOURCE-PRESET unless given.
+    fresh
+        Empty the run's folder first.
+    dry_run
+        Print the settings as TOML, and do nothing.
+    """
+    import tomli_w
+
+    from tenfold.run import run as carry_out
+    from tenfold.run import settled
+    from tenfold.settings import to_table
+
+    asked, line = settled(settings or Settings())
+    if dry_run:
+        print(tomli_w.dumps(to_table(asked)), end="")
+        return
+    print(line)
+    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh)
+
+
+def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Fill in what `tenfold run` was not told: from --config first, then from the preset."""
+    if commands != ("run",):
+        return
+    config = _given(arguments, "--config")
+    if config is not None:
+        Dict(_read(Path(config)), source=config, use_commands_as_keys=False)(app, commands, arguments)
+    preset = _given(arguments, "--preset") or "fast"
+    table = PRESETS.get(preset)  # type: ignore[call-overload]  # an unknown one is refused by its type
+    if table:
+        Dict(table, source=f"preset {preset}", use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _given(arguments: ArgumentCollection, name: str) -> str | None:
+    tokens = arguments[name].tokens
+    return tokens[-1].value if tokens else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A TOML file's settings; a recorded run's sections [data] and [compute] are plain options here."""
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: can't be read ({error.strerror}); give a TOML file of settings") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise BadInput(f"{path}: is no TOML ({error}); correct it") from error
+    sections = [table.pop(name, {}) for name in ("data", "compute") if isinstance(table.get(name), dict)]
+    return table | {key: value for section in sections for key, value in section.items()}

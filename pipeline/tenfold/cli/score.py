@@ -1,0 +1,26 @@
+"""`tenfold score`: judge a submission offline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tenfold.settings import Data
+
+
+def score(submission: Path, /, *, data: Data | None = None) -> None:
+    """Judge a submission offline on every test row, with the labels that MNIST carries for them.
+
+    Parameters
+    ----------
+    submission
+        A submission.csv.
+    """
+    from digit_recognizer.submission import read
+
+    from tenfold import judge, sources
+
+    labels = read(submission)
+    settled, line = sources.settled(data or Data())
+    print(line)
+    test = sources.load(settled).test
+    print(judge.judged(labels, judge.answer_key(test, sources.reference(settled))).sentence())

@@ -1,0 +1,87 @@
+"""From the folds' answers to the ensemble's: out-of-fold probabilities and the mean over the test rows."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tenfold.errors import BadInput
+from tenfold.member import ANSWERS
+from tenfold.record import RunFolder
+
+FLOOR = 1e-12  # keeps the logarithm of a probability finite
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the members say."""
+
+    oof: npt.NDArray[np.float32]  # (N, 10): each row by the one member that did not train on it
+    test: npt.NDArray[np.float32]  # (M, 10): mean probability over all members
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """Accuracy on digits that the answering member did not train on."""
+
+    mean: float  # over folds
+    std: float  # over folds, with n - 1
+    folds: tuple[float, ...]
+    errors: int  # over all rows
+    rows: int
+    log_loss: float  # nats a row
+
+    def sentence(self) -> str:
+        """One line for people."""
+        return (
+            f"cross-validation: {self.mean:.5f} ± {self.std:.5f} (mean ± std over {len(self.folds)} folds; "
+            f"{self.errors:,} errors on {self.rows:,} rows)"
+        )
+
+
+def gathered(run: RunFolder, fold_of: npt.NDArray[np.int64], test_rows: int) -> Answers:
+    """Put the folds' stored answers together. Raises BadInput where one is missing or damaged."""
+    k = int(fold_of.max()) + 1
+    oof = np.zeros((len(fold_of), 10), np.float32)
+    test = np.zeros((test_rows, 10), np.float64)
+    for fold in range(k):
+        path = run.fold(fold) / ANSWERS
+        try:
+            with np.load(path) as stored:
+                oof[fold_of == fold] = stored["validation"]
+                test += stored["test"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise BadInput(f"{path}: can't be read ({error}); the same command fits that fold anew") from error
+    return Answers(oof, (test / k).astype(np.float32))
+
+
+def cross_validated(
+    oof: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], fold_of: npt.NDArray[np.int64]
+) -> CrossValidation:
+    """Judge out-of-fold probabilities (N, 10) against labels (N,)."""
+    right = oof.argmax(1) == labels
+    folds = tuple(float(right[fold_of == fold].mean()) for fold in range(int(fold_of.max()) + 1))
+    chosen = oof[np.arange(len(labels)), labels].astype(np.float64)
+    return CrossValidation(
+        mean=float(np.mean(folds)),
+        std=float(np.std(folds, ddof=1)),
+        folds=folds,
+        errors=int((~right).sum()),
+        rows=len(labels),
+        log_loss=float(-np.log(chosen.clip(FLOOR)).mean()),
+    )
+
+
+def stored_cross_validation(run: RunFolder) -> CrossValidation:
+    """That of a run's oof.npz. Raises BadInput where it is missing or damaged."""
+    path = run.path / "oof.npz"
+    try:
+        with np.load(path) as stored:
+            parts: dict[str, Any] = {name: stored[name] for name in ("probabilities", "labels", "fold")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: can't be read ({error}); run the same `tenfold run` again") from error
+    return cross_validated(parts["probabilities"], parts["labels"], parts["fold"])

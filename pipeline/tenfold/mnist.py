@@ -1,0 +1,128 @@
+"""torchvision's MNIST, wherever it can be had: unpacked, as archives, or from the network."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import tempfile
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from torchvision.datasets import MNIST
+
+from tenfold.digits import Digits, joined
+from tenfold.errors import BadInput
+
+GIVE_UP_S: Final = 8  # no answer from any mirror by then means no network
+NAMES: Final = tuple(Path(file).name for file, _ in MNIST.resources)  # the four .gz archives
+
+
+def load(folder: Path, download: bool) -> tuple[Digits, Digits]:
+    """MNIST's train split (60,000) and test split (10,000), both labelled.
+
+    Looks in `folder`/MNIST/raw for the unpacked files or the four archives. `folder` is only ever read:
+    archives are unpacked, and with `download` fetched, in the user's cache folder.
+    Raises BadInput saying what is missing and how to get it.
+    """
+    root = folder if _unpacked(folder) else cache()
+    if not _unpacked(root):
+        if not (_archived(folder) or (download and _mirror_answers())):
+            reason = "no network" if download else "not downloaded yet"
+            raise BadInput(
+                f"MNIST: is not in {_raw(folder)} ({reason}); put its four archives there ({', '.join(NAMES)}), "
+                "or run with --source mnist where there is a network"
+            )
+        _unpack(folder, root)
+    try:
+        splits = [MNIST(str(root), train=train) for train in (True, False)]
+        train, test = (
+            Digits.of(name, split.data.numpy(), split.targets.numpy().astype(np.int64))
+            for name, split in zip(("mnist-train", "mnist-test"), splits, strict=True)
+        )
+    except (RuntimeError, ValueError, AssertionError, OSError) as error:
+        raise BadInput(f"MNIST: an unpacked file in {_raw(root)} is damaged; delete it and run again") from error
+    return train, test
+
+
+def all_of(folder: Path, download: bool) -> Digits:
+    """All 70,000, labelled: train split, then test split. Raises as `load`."""
+    return joined(*load(folder, download))
+
+
+def present(folder: Path) -> bool:
+    """Whether `folder` itself holds MNIST, unpacked or as archives."""
+    return _unpacked(folder) or _archived(folder)
+
+
+def cache() -> Path:
+    """The user's cache folder for this program."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "tenfold"
+
+
+def _raw(root: Path) -> Path:
+    return root / "MNIST" / "raw"
+
+
+def _unpacked(root: Path) -> bool:
+    return all((_raw(root) / Path(name).stem).is_file() for name in NAMES)
+
+
+def _archived(root: Path) -> bool:
+    return all((_raw(root) / name).is_file() for name in NAMES)
+
+
+def _unpack(folder: Path, root: Path) -> None:
+    """Unpack `folder`'s archives, or freshly fetched ones, into `root`.
+
+    Aside first, so that a kill leaves nothing that looks whole and is not.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(GIVE_UP_S)
+    try:
+        _raw(root).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=root) as name:
+            aside = Path(name)
+            _raw(aside).mkdir(parents=True)
+            if _archived(folder):
+                for archive in NAMES:
+                    (_raw(aside) / archive).symlink_to((_raw(folder) / archive).resolve())
+            MNIST(str(aside), download=True)  # checks md5s, and asks the network only for what lacks
+            for archive in NAMES:
+                unpacked = Path(archive).stem
+                (_raw(aside) / unpacked).replace(_raw(root) / unpacked)
+    except PermissionError as error:
+        raise BadInput(f"MNIST: can't unpack into {root} ({error.strerror}); set XDG_CACHE_HOME to a folder of yours") from error
+    except (RuntimeError, OSError, EOFError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        raise BadInput(
+            f"MNIST: an archive in {_raw(folder)} is damaged, or none could be fetched ({error}); "
+            "put the four original archives there"
+        ) from error
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _mirror_answers() -> bool:
+    """Whether any mirror answers within GIVE_UP_S. In a thread, since a name look-up heeds no timeout."""
+    answered = threading.Event()
+
+    def ask() -> None:
+        for mirror in MNIST.mirrors:
+            try:
+                request = urllib.request.Request(mirror + NAMES[-1], method="HEAD")
+                with urllib.request.urlopen(request, timeout=GIVE_UP_S / 2):
+                    answered.set()
+                    return
+            except OSError:
+                continue
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(GIVE_UP_S)
+    return answered.is_set()

@@ -1,0 +1,114 @@
+"""Where tasks run: a fresh process each, several side by side.
+
+A task writes its results into the run's folder, so nothing but progress passes back. A process a task keeps
+memory bounded and lets a killed one be named.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from tenfold.errors import BadInput, RunFailed
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A function of a module, called as `work(argument, report)` in a process of its own."""
+
+    name: str
+    work: Callable[[Any, Report], None]
+    argument: Any
+
+
+def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
+    """Run the tasks, at most `workers` at a time, in order of their start.
+
+    The first failure stops the others. Raises RunFailed, or the BadInput that a task raised.
+    """
+    waiting = list(tasks)
+    running: dict[Connection, tuple[Task, BaseProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < workers:
+                task = waiting.pop(0)
+                connection, process = _started(task)
+                running[connection] = task, process
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                task, process = running[ready]
+                try:
+                    kind, message = ready.recv()
+                except EOFError:  # the process is gone, and had said all it had to say
+                    process.join()
+                    del running[ready]
+                    _check(task, process)
+                    continue
+                if kind == "progress":
+                    report(message)
+                else:
+                    raise {"bad input": BadInput, "failed": RunFailed}[kind](message)
+    finally:
+        for _, process in running.values():
+            process.kill()  # nothing is lost: results appear whole or not at all
+        for _, process in running.values():
+            process.join()
+
+
+def _started(task: Task) -> tuple[Connection, BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(task, theirs), name=task.name, daemon=True)
+    process.start()
+    theirs.close()
+    return ours, process
+
+
+def _check(task: Task, process: BaseProcess) -> None:
+    code = process.exitcode
+    if code == -signal.SIGKILL:
+        raise RunFailed(
+            f"{task.name}: its process was killed, most likely for want of memory; "
+            "the same command continues from the last epoch (fewer --workers need less)"
+        )
+    if code:
+        raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
+
+
+def _work(task: Task, connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
+    _die_with_the_driver()
+    try:
+        task.work(task.argument, lambda record: connection.send(("progress", record)))
+    except BadInput as error:
+        connection.send(("bad input", str(error)))
+    except RunFailed as error:
+        connection.send(("failed", f"{task.name}: {error}"))
+    except OSError as error:
+        connection.send(("failed", f"{task.name}: {error}; make room or mend it, and the same command continues"))
+    except Exception as error:  # a fault of ours: the driver shows where
+        connection.send(("failed", f"{task.name}: {type(error).__name__}: {error}\n{traceback.format_exc()}"))
+    finally:
+        connection.close()
+
+
+def _die_with_the_driver() -> None:
+    """End this process as soon as the one that started it is gone, killed hard included."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,26 @@
+"""Ready-made settings, one table. What a preset leaves out has the default of `tenfold.settings`."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+Preset = Literal["smoke", "fast", "best"]
+
+PRESETS: Final[dict[Preset, dict[str, Any]]] = {
+    # seconds: proves that everything works, learns little
+    "smoke": {
+        "folds": 2,
+        "net": {"channels": [8, 16, 24]},
+        "fit": {"epochs": 2},
+        "cgan": {"epochs": 1, "width": 8, "share": 0.1},
+    },
+    # minutes on two cores
+    "fast": {},
+    # an hour or more on two cores
+    "best": {
+        "folds": 10,
+        "net": {"channels": [32, 64, 96, 128]},
+        "fit": {"epochs": 16},
+        "cgan": {"epochs": 8},
+    },
+}

@@ -1,0 +1,242 @@
+"""What a run is asked to do: one small frozen dataclass a concern. Imports no torch.
+
+Every field is an option of `tenfold run` and a key of settings.toml. `tenfold.sources` and `tenfold.compute`
+settle what is "auto" (or 0) before anything is recorded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from cyclopts import Parameter
+
+from tenfold.errors import BadInput
+
+Source = Literal["auto", "kaggle", "mnist", "sample"]
+OverlapPolicy = Literal["honest", "allow"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "fp32", "bf16"]
+Part = TypeVar("Part")
+
+
+def _require(ok: bool, name: str, value: object, rule: str) -> None:
+    if not ok:
+        raise BadInput(f"{name}: is {value} where {rule} belongs")
+
+
+def _require_finite(part: object, prefix: str) -> None:
+    for entry in fields(part):  # type: ignore[arg-type]
+        value = getattr(part, entry.name)
+        if isinstance(value, float):
+            _require(math.isfinite(value), f"{prefix}.{entry.name}", value, "a finite number")
+
+
+@Parameter(name="*")  # on the command line --source rather than --data.source
+@dataclass(frozen=True)
+class Data:
+    """Where the digits come from."""
+
+    source: Source = "auto"
+    """Kaggle's files with MNIST alongside, MNIST alone, or scikit-learn's built-in sample; auto takes the best that is there."""
+    data: Path = Path("data")
+    """Folder with digit-recognizer.zip (or its CSVs) and MNIST/raw; or the zip itself."""
+    overlap: OverlapPolicy = "honest"
+    """honest: nothing that occurs in the test set is trained on. allow: train on everything, and be marked as leaked."""
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Random geometric augmentation, drawn anew for every digit of every batch."""
+
+    rotation_deg: float = 12.0
+    """Largest rotation either way, degrees."""
+    shear_deg: float = 8.0
+    """Largest horizontal shear either way, degrees."""
+    scale: float = 0.12
+    """Largest change of size either way, as a share; height and width are drawn apart."""
+    shift_px: float = 2.0
+    """Largest shift either way along each axis, pixels."""
+    elastic_px: float = 0.0
+    """Standard deviation of the smooth random displacement, pixels; 0 turns it off."""
+
+    def __post_init__(self) -> None:
+        _require_finite(self, "warp")
+        _require(0 <= self.rotation_deg <= 180, "warp.rotation-deg", self.rotation_deg, "an angle from 0 to 180")
+        _require(0 <= self.shear_deg < 60, "warp.shear-deg", self.shear_deg, "an angle from 0 to below 60")
+        _require(0 <= self.scale < 0.9, "warp.scale", self.scale, "a share from 0 to below 0.9")
+        _require(0 <= self.shift_px <= 14, "warp.shift-px", self.shift_px, "a number of pixels from 0 to 14")
+        _require(0 <= self.elastic_px <= 5, "warp.elastic-px", self.elastic_px, "a number of pixels from 0 to 5")
+
+
+@dataclass(frozen=True)
+class Net:
+    """The classifier: a 5x5 convolution with stride 2, then 3x3 convolutions, then the maximum over the map."""
+
+    channels: tuple[int, ...] = (32, 64, 96, 128)
+    """Channels of each convolution; the map is halved from 14x14 to 7x7 midway."""
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.channels) >= 2 and all(1 <= c <= 1024 for c in self.channels),
+            "net.channels",
+            " ".join(map(str, self.channels)) or "empty",
+            "two or more numbers from 1 to 1024",
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the classifier is trained: AdamW, linear warm-up then linear decay to zero, EMA of the weights."""
+
+    epochs: int = 8
+    """Passes over the training part."""
+    epoch_images: int = 2048
+    """An epoch shows at least this many real digits; a smaller training part is gone through several times."""
+    batch_size: int = 128
+    """Digits a step, generated ones included."""
+    lr: float = 0.004
+    """Peak learning rate."""
+    warmup: float = 0.15
+    """Share of all steps over which the learning rate rises."""
+    weight_decay: float = 0.02
+    """AdamW's decoupled weight decay."""
+    label_smoothing: float = 0.05
+    """Share of the target that is spread over all ten classes."""
+    ema_decay: float = 0.99
+    """What the averaged weights keep of themselves at each step; the average is what answers."""
+
+    def __post_init__(self) -> None:
+        _require_finite(self, "fit")
+        _require(self.epochs >= 1, "fit.epochs", self.epochs, "a whole number from 1")
+        _require(self.epoch_images >= 1, "fit.epoch-images", self.epoch_images, "a whole number from 1")
+        _require(self.batch_size >= 2, "fit.batch-size", self.batch_size, "a whole number from 2")
+        _require(0 < self.lr < 1, "fit.lr", self.lr, "a number between 0 and 1")
+        _require(0 <= self.warmup < 1, "fit.warmup", self.warmup, "a share from 0 to below 1")
+        _require(0 <= self.weight_decay < 1, "fit.weight-decay", self.weight_decay, "a number from 0 to below 1")
+        _require(0 <= self.label_smoothing < 1, "fit.label-smoothing", self.label_smoothing, "a share from 0 to below 1")
+        _require(0 <= self.ema_decay < 1, "fit.ema-decay", self.ema_decay, "a number from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class Cgan:
+    """The conditional GAN that draws further training digits."""
+
+    share: float = 0.1
+    """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
+    epochs: int = 4
+    """Passes over the training part."""
+    epoch_images: int = 2048
+    """As fit.epoch-images."""
+    batch_size: int = 128
+    """Real digits a step; as many are generated."""
+    z_dim: int = 64
+    """Width of the latent vector."""
+    width: int = 32
+    """Channels of the narrowest layer of both players."""
+    lr: float = 0.0004
+    """Adam's learning rate for both players."""
+    ema_decay: float = 0.995
+    """What the averaged generator keeps of itself at each step; the average is what draws."""
+
+    def __post_init__(self) -> None:
+        _require_finite(self, "cgan")
+        _require(0 <= self.share <= 0.9, "cgan.share", self.share, "a share from 0 to 0.9")
+        _require(self.epochs >= 1, "cgan.epochs", self.epochs, "a whole number from 1")
+        _require(self.epoch_images >= 1, "cgan.epoch-images", self.epoch_images, "a whole number from 1")
+        _require(self.batch_size >= 2, "cgan.batch-size", self.batch_size, "a whole number from 2")
+        _require(1 <= self.z_dim <= 1024, "cgan.z-dim", self.z_dim, "a whole number from 1 to 1024")
+        _require(4 <= self.width <= 512, "cgan.width", self.width, "a whole number from 4 to 512")
+        _require(0 < self.lr < 1, "cgan.lr", self.lr, "a number between 0 and 1")
+        _require(0 <= self.ema_decay < 1, "cgan.ema-decay", self.ema_decay, "a number from 0 to below 1")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Compute:
+    """What it runs on. Recorded, since results agree to the last byte only on an equal layout."""
+
+    device: Device = "auto"
+    """auto takes CUDA, then MPS, then the CPU."""
+    precision: Precision = "auto"
+    """Of training; auto takes bf16 where the hardware multiplies it natively. Answers are always fp32."""
+    workers: int = 0
+    """Processes that fit folds side by side; 0 takes one a core on a CPU (at most one a fold), one on a GPU."""
+    threads: int = 0
+    """Threads a process; 0 shares the cores out among the workers."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.workers <= 256, "workers", self.workers, "a whole number from 0 to 256")
+        _require(0 <= self.threads <= 256, "threads", self.threads, "a whole number from 0 to 256")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Settings:
+    """All of it."""
+
+    seed: int = 0
+    """Every random draw comes from this, the fold and the stage."""
+    folds: int = 5
+    """k of the stratified k-fold cross-validation; the k classifiers form the ensemble."""
+    data: Data = field(default_factory=Data)
+    warp: Warp = field(default_factory=Warp)
+    net: Net = field(default_factory=Net)
+    fit: Fit = field(default_factory=Fit)
+    cgan: Cgan = field(default_factory=Cgan)
+    compute: Compute = field(default_factory=Compute)
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
+        _require(2 <= self.folds <= 100, "folds", self.folds, "a whole number from 2 to 100")
+        real = self.fit.batch_size - round(self.cgan.share * self.fit.batch_size)
+        _require(real >= 1, "cgan.share", self.cgan.share, "a share that leaves a real digit in each batch")
+
+
+def to_table(settings: Settings) -> dict[str, Any]:
+    """Settings as nested plain values, as TOML and JSON hold them."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: plain(entry) for key, entry in value.items()}
+        if isinstance(value, tuple):
+            return [plain(entry) for entry in value]
+        return str(value) if isinstance(value, Path) else value
+
+    table = plain(asdict(settings))
+    assert isinstance(table, dict)
+    return table
+
+
+def from_table(table: Mapping[str, Any]) -> Settings:
+    """The inverse of `to_table`. Raises BadInput for keys that no setting has."""
+    return _overlaid(Settings(), table, "")
+
+
+def _overlaid(part: Part, table: Mapping[str, Any], prefix: str) -> Part:
+    changes: dict[str, Any] = {}
+    known = {entry.name: getattr(part, entry.name) for entry in fields(part)}  # type: ignore[arg-type]
+    for key, value in table.items():
+        if key not in known:
+            raise BadInput(f"settings: there is no setting {prefix}{key}; `tenfold run --help` lists them")
+        now = known[key]
+        if is_dataclass(now):
+            changes[key] = _overlaid(now, value, f"{prefix}{key}.")
+        else:
+            changes[key] = type(now)(value) if isinstance(now, (tuple, Path)) else value
+    return replace(part, **changes)  # type: ignore[type-var]
+
+
+def differences(now: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two tables, a readable phrase each: `fit.epochs is 8, 9 is asked for`."""
+    found: list[str] = []
+    for key in {**now, **asked}:
+        before, after = now.get(key), asked.get(key)
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            found += differences(before, after, f"{prefix}{key}.")
+        elif before != after:
+            found.append(f"{prefix}{key} is {before}, {after} is asked for")
+    return found

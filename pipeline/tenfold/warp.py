@@ -1,0 +1,83 @@
+"""Random geometric augmentation of whole batches, on the device that trains.
+
+One bilinear resampling carries out rotation, shear, scale, shift and elastic displacement together, with
+a warp of its own for every image. Elastic displacement follows P. Simard, D. Steinkraus, J. Platt, "Best
+Practices for Convolutional Neural Networks Applied to Visual Document Analysis", ICDAR 2003.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tenfold.settings import Warp
+
+ELASTIC_SMOOTHING_PX: Final = 4.0  # standard deviation of the Gaussian that smooths the displacement
+
+
+def warped(images: Tensor, settings: Warp, draws: torch.Generator) -> Tensor:
+    """Each of `images` float (N, 1, H, W) under a warp of its own; what comes in from outside is 0."""
+    n, _, height, _ = images.shape
+    matrices = random_matrices(n, settings, height, images.device, draws)
+    displacement = None
+    if settings.elastic_px > 0:
+        displacement = elastic_displacement(n, height, settings.elastic_px, images.device, draws)
+    return resampled(images, matrices, displacement)
+
+
+def random_matrices(n: int, settings: Warp, side: int, device: torch.device, draws: torch.Generator) -> Tensor:
+    """Affine matrices (n, 2, 3) with each parameter uniform within the settings' range either way."""
+    u = torch.rand(n, 6, device=device, generator=draws) * 2 - 1
+    return affine_matrices(
+        rotation_deg=u[:, 0] * settings.rotation_deg,
+        shear_deg=u[:, 1] * settings.shear_deg,
+        scale=1 + u[:, 2:4] * settings.scale,
+        shift_px=u[:, 4:6] * settings.shift_px,
+        side=side,
+    )
+
+
+def affine_matrices(rotation_deg: Tensor, shear_deg: Tensor, scale: Tensor, shift_px: Tensor, side: int) -> Tensor:
+    """Matrices (N, 2, 3) that `resampled` takes, which map where a pixel goes to where it comes from.
+
+    Seen on the picture: scaled by `scale` (N, 2: x, y), sheared so that its top leans right for positive
+    `shear_deg` (N,), rotated counter-clockwise by `rotation_deg` (N,), then moved right and down by
+    `shift_px` (N, 2: x, y).
+    """
+    angle, lean = rotation_deg * (math.pi / 180), torch.tan(shear_deg * (math.pi / 180))
+    cos, sin = angle.cos(), angle.sin()
+    # Forward map A = R S D in image coordinates (x right, y down); a counter-clockwise turn is [c s; -s c].
+    # Its inverse is D^-1 S^-1 R^-1 with R^-1 = [c -s; s c] and S^-1 = [1 lean; 0 1].
+    inverse_x = torch.stack([cos + lean * sin, -sin + lean * cos], 1) / scale[:, :1]
+    inverse_y = torch.stack([sin, cos], 1) / scale[:, 1:]
+    inverse = torch.stack([inverse_x, inverse_y], 1)
+    shift = shift_px * (2 / side)  # grid_sample's coordinates span 2 across the image
+    return torch.cat([inverse, -(inverse @ shift.unsqueeze(2))], 2)
+
+
+def resampled(images: Tensor, matrices: Tensor, displacement_px: Tensor | None = None) -> Tensor:
+    """Images (N, 1, H, W) under matrices (N, 2, 3), plus a displacement (N, H, W, 2: x, y) in pixels."""
+    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
+    if displacement_px is not None:
+        grid = grid + displacement_px * (2 / images.shape[-1])
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def elastic_displacement(n: int, side: int, std_px: float, device: torch.device, draws: torch.Generator) -> Tensor:
+    """Smooth random displacement (n, side, side, 2) with standard deviation `std_px` along each axis."""
+    noise = torch.randn(n, 2, side, side, device=device, generator=draws)
+    smooth = _smoothing(side).to(device)
+    return (smooth @ noise @ smooth.T).permute(0, 2, 3, 1) * std_px
+
+
+@lru_cache
+def _smoothing(side: int) -> Tensor:
+    """(side, side) matrix that smooths one axis of white noise and leaves its variance at 1."""
+    place = torch.arange(side, dtype=torch.float32)
+    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * ELASTIC_SMOOTHING_PX**2))
+    return weights / weights.norm(dim=1, keepdim=True)
