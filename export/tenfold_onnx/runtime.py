@@ -92,9 +92,7 @@ class Generator:
         asked = checked_labels(labels)
         latent = self.latent(len(asked), seed) if z is None else np.asarray(z)
         if latent.dtype != np.float32 or latent.shape != (len(asked), self.z_dim):
-            raise BadInput(
-                f"z: is {latent.dtype} {latent.shape} where float32 ({len(asked)}, {self.z_dim}) belongs"
-            )
+            raise BadInput(f"z: is {latent.dtype} {latent.shape} where float32 ({len(asked)}, {self.z_dim}) belongs")
         parts = [
             self.session.run(
                 list(GENERATOR_OUTPUTS),
@@ -128,7 +126,9 @@ def _session(
     try:
         session = ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime's exceptions share no public base class
-        raise BadInput(f"{path}: is no ONNX model that onnxruntime can load ({_first_line(error)}); export it again") from error
+        raise BadInput(
+            f"{path}: is no ONNX model that onnxruntime can load ({_first_line(error)}); export it again"
+        ) from error
     found_in = tuple(node.name for node in session.get_inputs())
     found_out = {node.name for node in session.get_outputs()}
     if found_in != tuple(inputs) or not set(outputs) <= found_out:

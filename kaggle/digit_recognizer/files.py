@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import io
+import lzma
 import zipfile
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from digit_recognizer import submission
 from digit_recognizer.rows import (
     PIXELS,
     SIDE,
@@ -73,9 +74,14 @@ def read(place: Path) -> Files:
             with zipfile.ZipFile(place) as archive:
                 _check_entries(archive, place)
                 return _read_set(lambda name: lambda: archive.open(name), set(archive.namelist()), f"{place}: ")
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is not None:  # it could not even be opened
+                raise
             raise DamagedFile(f"{place}: is no whole zip archive ({error}); download it again") from error
-        except (RuntimeError, NotImplementedError) as error:  # what zipfile raises for encryption and odd methods
+        except (
+            RuntimeError,
+            NotImplementedError,
+        ) as error:  # what zipfile raises for encryption and odd methods
             raise DamagedFile(f"{place}: can't be unpacked ({error}); download it again") from error
     names = {file.name for file in place.iterdir()}
     return _read_set(lambda name: lambda: (place / name).open("rb"), names, f"{place}/")
@@ -83,8 +89,8 @@ def read(place: Path) -> Files:
 
 def _check_entries(archive: zipfile.ZipFile, place: Path) -> None:
     for name in archive.namelist():
-        parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
-        if ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+        path = PureWindowsPath(name)  # which splits at / and at \\
+        if ".." in path.parts or path.anchor:
             raise DamagedFile(f"{place}: entry {name!r} climbs out of the archive's folder; don't use this file")
     for name in (TRAIN, TEST):
         if name not in archive.namelist():
@@ -100,7 +106,8 @@ def _read_set(openers: Callable[[str], Opener], names: set[str], prefix: str) ->
     )
     if SAMPLE_SUBMISSION in names:
         with openers(SAMPLE_SUBMISSION)() as stream:
-            asked = sum(1 for row in csv.reader(io.TextIOWrapper(stream, "utf-8-sig")) if row) - 1
+            lines = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
+            asked = len(submission.parse(lines, prefix + SAMPLE_SUBMISSION))
         if asked != len(test_images):
             raise DamagedFile(
                 f"{prefix}{TEST}: has {len(test_images)} rows where {SAMPLE_SUBMISSION} asks for {asked}; "

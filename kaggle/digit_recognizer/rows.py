@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import IO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,10 @@ LABEL: Final = "label"
 PIXELS: Final = tuple(f"pixel{i}" for i in range(SIDE * SIDE))
 LINES_PER_BLOCK: Final = 1024  # bounds the memory that reading takes, about 6 MB of parsed numbers
 
-Opener = Callable[[], BinaryIO]
+Opener = Callable[[], IO[bytes]]
 Parsed = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]
 
-_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z")
+_NUMBER = re.compile(r"\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*\Z", re.ASCII)
 
 
 class DamagedFile(ValueError):
@@ -77,13 +77,13 @@ def render(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | None =
 class WatchedStream(io.BufferedReader):
     """A binary stream that remembers the last byte read, to tell a whole file from a cut one."""
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: IO[bytes]) -> None:
         self.watched = _LastByte(source)
         super().__init__(self.watched, buffer_size=1 << 20)
 
 
 class _LastByte(io.RawIOBase):
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: IO[bytes]) -> None:
         self.source = source
         self.last = b""
 
@@ -129,11 +129,13 @@ def check_end(stream: WatchedStream, name: str) -> None:
         )
 
 
-def read_header(stream: BinaryIO, name: str, labelled: bool | None) -> bool:
+def read_header(stream: IO[bytes], name: str, labelled: bool | None) -> bool:
     """Take the first line off `stream`, check it, and say whether it has a label column."""
     text = stream.readline(1 << 16).decode("utf-8-sig", errors="replace")
-    fields = [field.strip() for field in next(csv.reader([text]), [])]
     where = f"{name} line 1"
+    if "\r" in text.rstrip("\r\n"):
+        raise DamagedFile(f"{where}: holds bare carriage returns; save the file with LF or CRLF line ends")
+    fields = [field.strip() for field in split(text, where)]
     if not any(fields):
         raise DamagedFile(f"{where}: is blank where the header belongs ({_expected(labelled)})")
     if all(_NUMBER.match(field) for field in fields):
@@ -147,6 +149,19 @@ def read_header(stream: BinaryIO, name: str, labelled: bool | None) -> bool:
         raise DamagedFile(f"{where}: has a column 'label'; is this train.csv instead of test.csv?")
     _check_columns(fields, columns(has_label), where)
     return has_label
+
+
+def split(line: str, where: str) -> list[str]:
+    """The values of one line of CSV. Raises DamagedFile for an open quote or a value without end."""
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error as error:
+        raise DamagedFile(f"{where}: can't be split into values ({error}); correct it") from error
+
+
+def shown(text: str) -> str:
+    """`text` as messages quote it: on one line, and short."""
+    return f"{text[:20]!r}{'...' if len(text) > 20 else ''}"
 
 
 def columns(has_label: bool) -> tuple[str, ...]:
@@ -164,18 +179,18 @@ def _check_columns(fields: Sequence[str], expected: Sequence[str], where: str) -
         return
     for place, field in enumerate(fields):
         if field in fields[:place]:
-            raise DamagedFile(f"{where}: column {place + 1} repeats {field!r}; remove one of the two")
+            raise DamagedFile(f"{where}: column {place + 1} repeats {shown(field)}; remove one of the two")
     missing = [field for field in expected if field not in fields]
     unknown = [(place, field) for place, field in enumerate(fields) if field not in expected]
     if unknown and not missing:
         place, field = unknown[0]
-        raise DamagedFile(f"{where}: column {place + 1} {field!r} does not belong; remove that column")
+        raise DamagedFile(f"{where}: column {place + 1} {shown(field)} does not belong; remove that column")
     if missing and not unknown:
         raise DamagedFile(f"{where}: column {missing[0]!r} is missing ({len(missing)} in all); add it back")
     place = next(i for i, field in enumerate(fields) if i >= len(expected) or field != expected[i])
     belongs = expected[place] if place < len(expected) else "nothing"
     raise DamagedFile(
-        f"{where}: column {place + 1} is {fields[place]!r} where {belongs!r} belongs; restore names and order"
+        f"{where}: column {place + 1} is {shown(fields[place])} where {belongs!r} belongs; restore names and order"
     )
 
 
@@ -203,7 +218,7 @@ def in_range(values: npt.NDArray[np.integer], has_label: bool) -> bool:
 def _parse_cells(lines: list[str], first_line: int, name: str, has_label: bool) -> Iterator[list[int]]:
     names = columns(has_label)
     for number, line in enumerate(lines, first_line):
-        cells = next(csv.reader([line]), [])
+        cells = split(line, f"{name} line {number}")
         if not any(cell.strip() for cell in cells) and len(cells) <= 1:
             continue  # a blank line
         if len(cells) != len(names):
@@ -220,5 +235,5 @@ def _parse_cell(cell: str, where: str, column: str) -> int:
         number = float(cell)
         if number.is_integer() and 0 <= number <= top:
             return int(number)
-    shown = f"{cell[:20]!r}{'...' if len(cell) > 20 else ''}" if cell.strip() else "blank"
-    raise DamagedFile(f"{where}, column '{column}': is {shown} where a whole number 0..{top} belongs; correct it")
+    found = shown(cell) if cell.strip() else "blank"
+    raise DamagedFile(f"{where}, column '{column}': is {found} where a whole number 0..{top} belongs; correct it")

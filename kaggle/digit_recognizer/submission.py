@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from digit_recognizer.rows import DamagedFile
+from digit_recognizer.rows import DamagedFile, shown, split
 
 HEADER: Final = ["ImageId", "Label"]
 
@@ -22,25 +22,34 @@ def render(labels: npt.NDArray[np.int64]) -> bytes:
 
 def read(path: Path | str) -> npt.NDArray[np.int64]:
     """Labels int64 (N,) of a submission file. Raises DamagedFile where it is none."""
-    path = Path(path)
+    with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return parse(file, str(path))
+
+
+def parse(lines: Iterable[str], name: str) -> npt.NDArray[np.int64]:
+    """As `read`, from the file's lines; `name` is what messages call it."""
     labels: list[int] = []
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.reader(file)
-        header = [field.strip() for field in next(reader, [])]
-        if header != HEADER:
-            raise DamagedFile(f"{path} line 1: is {','.join(header)[:40]!r} where 'ImageId,Label' belongs")
-        for row in reader:
-            if not row:
-                continue
-            where = f"{path} line {reader.line_num}"
-            if len(row) != 2:
-                raise DamagedFile(f"{where}: has {len(row)} values where 2 belong; write the file again")
-            image_id, label = (cell.strip() for cell in row)
-            if image_id != str(len(labels) + 1):
-                raise DamagedFile(f"{where}: has ImageId {image_id[:20]!r} where {len(labels) + 1} belongs; sort by ImageId")
-            if label not in {*"0123456789"}:
-                raise DamagedFile(f"{where}: has Label {label[:20]!r} where a whole number 0..9 belongs; correct it")
-            labels.append(int(label))
+    lines = iter(lines)
+    header = [field.strip() for field in split(next(lines, ""), f"{name} line 1")]
+    if header != HEADER:
+        raise DamagedFile(
+            f"{name} line 1: is {shown(','.join(header))} where 'ImageId,Label' belongs; give a submission's file"
+        )
+    for number, line in enumerate(lines, 2):
+        where = f"{name} line {number}"
+        row = split(line, where)
+        if not row:
+            continue
+        if len(row) != 2:
+            raise DamagedFile(f"{where}: has {len(row)} values where 2 belong; write the file again")
+        image_id, label = (cell.strip() for cell in row)
+        if image_id != str(len(labels) + 1):
+            raise DamagedFile(
+                f"{where}: has ImageId {shown(image_id)} where {len(labels) + 1} belongs; sort by ImageId"
+            )
+        if label not in {*"0123456789"}:
+            raise DamagedFile(f"{where}: has Label {shown(label)} where a whole number 0..9 belongs; correct it")
+        labels.append(int(label))
     if not labels:
-        raise DamagedFile(f"{path}: holds a header but no rows; write the file again")
+        raise DamagedFile(f"{name}: holds a header but no rows; write the file again")
     return np.array(labels, dtype=np.int64)

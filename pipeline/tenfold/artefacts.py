@@ -6,13 +6,12 @@ import json
 from importlib.metadata import version
 from typing import Final
 
-from tenfold_onnx.contract import CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, GENERATOR_INPUTS, GENERATOR_OUTPUTS
-from tenfold_onnx.write.export import export_classifier, export_generator
-
 from tenfold import atomic
 from tenfold.ensemble import stored_cross_validation
 from tenfold.member import CLASSIFIER, GENERATOR, load_classifier, load_generator
 from tenfold.record import DATA, RunFolder
+from tenfold_onnx.contract import CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, GENERATOR_INPUTS, GENERATOR_OUTPUTS
+from tenfold_onnx.write.export import export_classifier, export_generator
 
 CLASSIFIER_ONNX: Final = "classifier.onnx"
 GENERATOR_ONNX: Final = "generator.onnx"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tenfold_onnx.images import sheet_png
 from torch import Tensor, nn, optim
 from torch.optim.swa_utils import AveragedModel
 
@@ -19,6 +18,7 @@ from tenfold.errors import RunFailed
 from tenfold.expansion import Sampler
 from tenfold.schedule import moving_average, passes_per_epoch, steps_per_epoch
 from tenfold.settings import Settings
+from tenfold_onnx.images import sheet_png
 
 GRID_COLUMNS = 10
 SAMPLE_BATCH = 1000
@@ -41,8 +41,8 @@ def fit_generator(
     """
     cgan, device = settings.cgan, images.device
     torch.manual_seed(derived_seed(settings.seed, fold, "cgan"))
-    generator = Generator(cgan).to(device, memory_format=torch.channels_last)
-    discriminator = Discriminator(cgan).to(device, memory_format=torch.channels_last)
+    generator = Generator(cgan).to(device).to(memory_format=torch.channels_last)
+    discriminator = Discriminator(cgan).to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(generator, multi_avg_fn=moving_average(cgan.ema_decay), use_buffers=True)
     betas = (0.5, 0.99)
     optimiser_g = optim.Adam(generator.parameters(), lr=cgan.lr, betas=betas)
@@ -69,14 +69,14 @@ def fit_generator(
                 generated = generator(z, real_labels)
                 loss_d = discriminator_loss(discriminator, real, generated, real_labels)
             optimiser_d.zero_grad(set_to_none=True)
-            loss_d.backward()  # type: ignore[no-untyped-call]
+            loss_d.backward()
             optimiser_d.step()
 
             discriminator.requires_grad_(False)  # the generator's step needs no gradient of its opponent's weights
             with autocast(settings.compute):
                 loss_g = generator_loss(discriminator, generated, real_labels)
             optimiser_g.zero_grad(set_to_none=True)
-            loss_g.backward()  # type: ignore[no-untyped-call]
+            loss_g.backward()
             optimiser_g.step()
             discriminator.requires_grad_(True)
 

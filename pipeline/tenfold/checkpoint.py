@@ -23,7 +23,9 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
     @classmethod
-    def of(cls, epochs_done: int, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]) -> Checkpoint:
+    def of(
+        cls, epochs_done: int, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]
+    ) -> Checkpoint:
         """Everything that `modules` and `optimisers` hold, under their names."""
         tensors: dict[str, Tensor] = {}
         for name, module in modules.items():
@@ -60,7 +62,8 @@ def load(path: Path) -> Checkpoint | None:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            return Checkpoint(int(metadata["epochs_done"]), {key: file.get_tensor(key) for key in file.keys()})
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+            return Checkpoint(int(metadata["epochs_done"]), tensors)
     except (FileNotFoundError, SafetensorError, KeyError, ValueError):
         return None
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from tenfold.errors import BadInput
-from tenfold.settings import Compute
+from tenfold.settings import Compute, Device
 
 
 def settled(compute: Compute, tasks: int) -> Compute:
@@ -54,8 +54,12 @@ def prepare_process(compute: Compute) -> torch.device:
     return torch.device(compute.device)
 
 
-def _device(asked: str) -> str:
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+def _device(asked: Device) -> Device:
+    there: dict[Device, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
     if asked == "auto":
         return next(name for name, present in there.items() if present)
     if not there[asked]:

@@ -27,7 +27,7 @@ class Digits:
             raise ValueError(f"images must be uint8 (N, 28, 28), not {self.images.dtype} {self.images.shape}")
         if self.labels is not None and (self.labels.dtype != np.int64 or self.labels.shape != (n,)):
             raise ValueError(f"labels must be int64 ({n},), not {self.labels.dtype} {self.labels.shape}")
-        if self.labels is not None and n and not (0 <= self.labels.min() and self.labels.max() <= 9):
+        if self.labels is not None and n and not (self.labels.min() >= 0 and self.labels.max() <= 9):
             raise ValueError("labels must be in 0..9")
         if self.origin.dtype != ORIGIN or self.origin.shape != (n,):
             raise ValueError(f"origin must be {ORIGIN} ({n},)")
@@ -59,7 +59,7 @@ class Digits:
 
     def keys(self) -> npt.NDArray[np.void]:
         """Identity by bytes: one comparable 784-byte key an image, (N,)."""
-        flat = np.ascontiguousarray(self.images).reshape(len(self), -1)
+        flat = np.ascontiguousarray(self.images).reshape(len(self), SIDE * SIDE)
         return flat.view(np.dtype((np.void, SIDE * SIDE)))[:, 0]
 
     def sha256(self) -> str:

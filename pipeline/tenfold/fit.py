@@ -42,7 +42,7 @@ def fit_classifier(
     """
     fit, device = settings.fit, expansion.images.device
     torch.manual_seed(derived_seed(settings.seed, fold, "classifier"))
-    net = Classifier(settings.net).to(device, memory_format=torch.channels_last)
+    net = Classifier(settings.net).to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(net, multi_avg_fn=moving_average(fit.ema_decay), use_buffers=True)
     optimiser = optim.AdamW(net.parameters(), lr=fit.lr, weight_decay=fit.weight_decay)
     modules, optimisers = {"net": net, "averaged": averaged}, {"adamw": optimiser}
@@ -60,7 +60,7 @@ def fit_classifier(
             with autocast(settings.compute):
                 logits = net(images.contiguous(memory_format=torch.channels_last))
                 loss = F.cross_entropy(logits, labels, label_smoothing=fit.label_smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             averaged.update_parameters(net)
             total_loss += loss.detach()

@@ -33,10 +33,14 @@ class Verdict:
 
     def sentence(self) -> str:
         """One line for people."""
-        line = f"judge: {self.accuracy:.5f} on {self.rows:,} test rows ({self.errors:,} errors), 95 % interval {self.low:.5f} to {self.high:.5f}"
-        if self.rows > LEADERBOARD_ROWS:
-            line += f"; a leaderboard on {LEADERBOARD_ROWS:,} rows would show {self.accuracy:.5f} ± {self.leaderboard_margin:.5f}"
-        return line
+        line = (
+            f"judge: {self.accuracy:.5f} on {self.rows:,} test rows ({self.errors:,} errors), "
+            f"95 % interval {self.low:.5f} to {self.high:.5f}"
+        )
+        if self.rows <= LEADERBOARD_ROWS:
+            return line
+        margin = f"{self.accuracy:.5f} ± {self.leaderboard_margin:.5f}"
+        return f"{line}; a leaderboard on {LEADERBOARD_ROWS:,} rows would show {margin}"
 
 
 def answer_key(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
@@ -50,8 +54,8 @@ def answer_key(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
     known = keys[place] == wanted
     if not known.all():
         raise BadInput(
-            f"judge: {int((~known).sum()):,} of {len(test):,} test images are not among the {len(reference):,} labelled "
-            "ones, so there is no complete answer key; judge the competition's own test.csv"
+            f"judge: {int((~known).sum()):,} of {len(test):,} test images are not among the {len(reference):,} "
+            "labelled ones, so there is no complete answer key; judge the competition's own test.csv"
         )
     return reference.known_labels()[first[place]]
 
@@ -59,7 +63,9 @@ def answer_key(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
 def judged(labels: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) -> Verdict:
     """Score labels (N,) against the answer key (N,). Raises BadInput where the counts differ."""
     if len(labels) != len(key):
-        raise BadInput(f"judge: the submission has {len(labels):,} rows and the test set {len(key):,}; give the right file")
+        raise BadInput(
+            f"judge: the submission has {len(labels):,} rows and the test set {len(key):,}; give the right file"
+        )
     n, errors = len(key), int((labels != key).sum())
     p = 1 - errors / n
     middle = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import socket
 import tempfile
 import threading
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +45,7 @@ def load(folder: Path, download: bool) -> tuple[Digits, Digits]:
             Digits.of(name, split.data.numpy(), split.targets.numpy().astype(np.int64))
             for name, split in zip(("mnist-train", "mnist-test"), splits, strict=True)
         )
-    except (RuntimeError, ValueError, AssertionError, OSError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError, AssertionError, OSError) as error:
         raise BadInput(f"MNIST: an unpacked file in {_raw(root)} is damaged; delete it and run again") from error
     return train, test
 
@@ -89,19 +91,22 @@ def _unpack(folder: Path, root: Path) -> None:
             aside = Path(name)
             _raw(aside).mkdir(parents=True)
             if _archived(folder):
-                for archive in NAMES:
-                    (_raw(aside) / archive).symlink_to((_raw(folder) / archive).resolve())
+                for archive in NAMES:  # not as links, through which torchvision would replace a damaged one
+                    shutil.copyfile(_raw(folder) / archive, _raw(aside) / archive)
             MNIST(str(aside), download=True)  # checks md5s, and asks the network only for what lacks
             for archive in NAMES:
                 unpacked = Path(archive).stem
                 (_raw(aside) / unpacked).replace(_raw(root) / unpacked)
     except PermissionError as error:
-        raise BadInput(f"MNIST: can't unpack into {root} ({error.strerror}); set XDG_CACHE_HOME to a folder of yours") from error
-    except (RuntimeError, OSError, EOFError) as error:
+        raise BadInput(
+            f"MNIST: can't unpack into {root} ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"
+        ) from error
+    except (RuntimeError, OSError, EOFError, HTTPException) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
+        reason = " ".join(f"{error}".split())  # torchvision's has several lines
         raise BadInput(
-            f"MNIST: an archive in {_raw(folder)} is damaged, or none could be fetched ({error}); "
+            f"MNIST: an archive in {_raw(folder)} is damaged, or none could be fetched ({reason}); "
             "put the four original archives there"
         ) from error
     finally:
@@ -119,7 +124,7 @@ def _mirror_answers() -> bool:
                 with urllib.request.urlopen(request, timeout=GIVE_UP_S / 2):
                     answered.set()
                     return
-            except OSError:
+            except (OSError, HTTPException):
                 continue
 
     asking = threading.Thread(target=ask, daemon=True)

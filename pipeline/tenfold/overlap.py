@@ -37,7 +37,9 @@ class Overlap:
                 "their labels: every score of this run is LEAKED and says nothing"
             )
         dropped = f"dropped {self.in_test:,} rows that occur in the test set and {self.repeated:,} repeated ones"
-        doubt = f"; {self.contradicting:,} rows contradict an earlier label of their image" if self.contradicting else ""
+        doubt = (
+            f"; {self.contradicting:,} rows contradict an earlier label of their image" if self.contradicting else ""
+        )
         return f"overlap: honest. {dropped}; the further source added {self.added:,}; training on {self.kept:,}{doubt}"
 
 

@@ -19,8 +19,8 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
     # an hour or more on two cores
     "best": {
         "folds": 10,
-        "net": {"channels": [32, 64, 96, 128]},
-        "fit": {"epochs": 16},
-        "cgan": {"epochs": 8},
+        "net": {"channels": [16, 32, 32, 64, 64, 96]},
+        "fit": {"epochs": 20},
+        "cgan": {"epochs": 8, "width": 32},
     },
 }

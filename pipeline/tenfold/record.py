@@ -40,7 +40,16 @@ EPOCHS: Final = "metrics.jsonl"
 METRICS: Final = "metrics.json"
 DONE: Final = "done.json"
 LOCK: Final = ".lock"
-RECORDED: Final = ("tenfold", "torch", "torchvision", "numpy", "pandas", "scikit-learn", "onnx", "onnxruntime")
+RECORDED: Final = (
+    "tenfold",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,9 @@ class RunFolder:
         try:
             return from_table(tomllib.loads(path.read_text("utf-8")))
         except FileNotFoundError as error:
-            raise BadInput(f"{self.path}: is no run's folder (no {SETTINGS} in it); give the folder of a run") from error
+            raise BadInput(
+                f"{self.path}: is no run's folder (no {SETTINGS} in it); give the folder of a run"
+            ) from error
         except (OSError, ValueError) as error:
             raise BadInput(f"{path}: can't be read as settings ({error}); start the run afresh") from error
 
@@ -222,7 +233,11 @@ def _git_commit() -> str | None:
     """Of the checkout this code lies in; None for an installed wheel."""
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -9,10 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from digit_recognizer import submission
-from tenfold_onnx import Classifier
-from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
+from digit_recognizer import submission
 from tenfold import artefacts, atomic, compute, ensemble, folds, judge, overlap, pool, record, sources
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
@@ -28,6 +26,8 @@ from tenfold.progress import Progress
 from tenfold.record import RunFolder
 from tenfold.settings import Settings
 from tenfold.sources import Sources
+from tenfold_onnx import Classifier
+from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
 SUBMISSION: Final = "submission.csv"
 ARTEFACTS: Final = (
@@ -62,9 +62,7 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         fold_of = folds.stratified(digits, settings.folds, settings.seed)
         _fit(folder, settings, digits, found.test, fold_of)
         answers = ensemble.gathered(folder, fold_of, len(found.test))
-        oof = record.npz(
-            probabilities=answers.oof, labels=digits.known_labels(), fold=fold_of, origin=digits.origin
-        )
+        oof = record.npz(probabilities=answers.oof, labels=digits.known_labels(), fold=fold_of, origin=digits.origin)
         atomic.write(path / "oof.npz", oof)
         artefacts.export(folder)
         labels = _submit(folder, answers.test, found.test)
@@ -87,7 +85,12 @@ def _fit(folder: RunFolder, settings: Settings, digits: Digits, test: Digits, fo
     for fold in range(settings.folds):
         if record.finished(folder.fold(fold)) is None:
             task = FoldTask(
-                fold, settings, digits.take(fold_of != fold), digits.take(fold_of == fold), test.images, folder
+                fold,
+                settings,
+                digits.take(fold_of != fold),
+                digits.take(fold_of == fold),
+                test.images,
+                folder,
             )
             tasks.append(pool.Task(folder.fold(fold).name, fit_member, task))
     if record.finished(folder.generator) is None:
@@ -116,14 +119,12 @@ def _note_data(folder: RunFolder, found: Sources, digits: Digits, overlapping: O
         if (before["train_sha256"], before["test_sha256"]) != (noted["train_sha256"], noted["test_sha256"]):
             raise BadInput(
                 f"{folder.path}: was started on other digits ({before['train_rows']:,} to train, "
-                f"{before['test_rows']:,} to test); bring those back, give another --out, or start it afresh with --fresh"
+                f"{before['test_rows']:,} to test); bring those back, give another --out, or use --fresh"
             )
     folder.write_json(record.DATA, noted)
 
 
-def _submit(
-    folder: RunFolder, expected: npt.NDArray[np.float32], test: Digits
-) -> npt.NDArray[np.int64]:
+def _submit(folder: RunFolder, expected: npt.NDArray[np.float32], test: Digits) -> npt.NDArray[np.int64]:
     """Write the submission: what the exported model says, once it agrees with torch on every test row."""
     said = Classifier(folder.path / artefacts.CLASSIFIER_ONNX).predict(test.images)
     gap = float(np.abs(said.probabilities - expected).max())
@@ -162,5 +163,5 @@ def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         print(judge.Verdict(**metrics["judge"]).sentence())
     if not metrics["honest"]:
         print("LEAKED: this run was allowed to train on test images; none of its scores counts")
-    print(f"{folder.path / SUBMISSION}, {folder.path / artefacts.CLASSIFIER_ONNX} and {artefacts.GENERATOR_ONNX} are written")
+    print(f"written in {folder.path}: {SUBMISSION}, {artefacts.CLASSIFIER_ONNX}, {artefacts.GENERATOR_ONNX}")
     return metrics

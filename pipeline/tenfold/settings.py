@@ -41,11 +41,11 @@ class Data:
     """Where the digits come from."""
 
     source: Source = "auto"
-    """Kaggle's files with MNIST alongside, MNIST alone, or scikit-learn's built-in sample; auto takes the best that is there."""
+    """Kaggle's files with MNIST alongside, MNIST, or scikit-learn's built-in sample; auto takes the best there is."""
     data: Path = Path("data")
     """Folder with digit-recognizer.zip (or its CSVs) and MNIST/raw; or the zip itself."""
     overlap: OverlapPolicy = "honest"
-    """honest: nothing that occurs in the test set is trained on. allow: train on everything, and be marked as leaked."""
+    """honest: train on nothing that occurs in the test set. allow: train on everything, and be marked as leaked."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Warp:
 class Net:
     """The classifier: a 5x5 convolution with stride 2, then 3x3 convolutions, then the maximum over the map."""
 
-    channels: tuple[int, ...] = (32, 64, 96, 128)
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96)
     """Channels of each convolution; the map is halved from 14x14 to 7x7 midway."""
 
     def __post_init__(self) -> None:
@@ -92,7 +92,7 @@ class Net:
 class Fit:
     """How the classifier is trained: AdamW, linear warm-up then linear decay to zero, EMA of the weights."""
 
-    epochs: int = 8
+    epochs: int = 6
     """Passes over the training part."""
     epoch_images: int = 2048
     """An epoch shows at least this many real digits; a smaller training part is gone through several times."""
@@ -117,7 +117,12 @@ class Fit:
         _require(0 < self.lr < 1, "fit.lr", self.lr, "a number between 0 and 1")
         _require(0 <= self.warmup < 1, "fit.warmup", self.warmup, "a share from 0 to below 1")
         _require(0 <= self.weight_decay < 1, "fit.weight-decay", self.weight_decay, "a number from 0 to below 1")
-        _require(0 <= self.label_smoothing < 1, "fit.label-smoothing", self.label_smoothing, "a share from 0 to below 1")
+        _require(
+            0 <= self.label_smoothing < 1,
+            "fit.label-smoothing",
+            self.label_smoothing,
+            "a share from 0 to below 1",
+        )
         _require(0 <= self.ema_decay < 1, "fit.ema-decay", self.ema_decay, "a number from 0 to below 1")
 
 
@@ -127,7 +132,7 @@ class Cgan:
 
     share: float = 0.1
     """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
-    epochs: int = 4
+    epochs: int = 2
     """Passes over the training part."""
     epoch_images: int = 2048
     """As fit.epoch-images."""
@@ -135,7 +140,7 @@ class Cgan:
     """Real digits a step; as many are generated."""
     z_dim: int = 64
     """Width of the latent vector."""
-    width: int = 32
+    width: int = 16
     """Channels of the narrowest layer of both players."""
     lr: float = 0.0004
     """Adam's learning rate for both players."""

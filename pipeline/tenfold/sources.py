@@ -6,15 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from digit_recognizer import files
-
 from tenfold import mnist, sample
 from tenfold.digits import Digits, joined
 from tenfold.errors import BadInput
 from tenfold.settings import Data
 
-GET_KAGGLE = (
-    f"put Kaggle's {files.ARCHIVE} there (https://www.kaggle.com/competitions/digit-recognizer/data)"
-)
+GET_KAGGLE = f"put Kaggle's {files.ARCHIVE} there (https://www.kaggle.com/competitions/digit-recognizer/data)"
 
 
 @dataclass(frozen=True)
@@ -35,7 +32,9 @@ def settled(data: Data) -> tuple[Data, str]:
     if files.found(place) is not None:
         return replace(data, source="kaggle"), f"source: kaggle, since {place} holds the competition's files"
     if mnist.present(place):
-        line = f"source: mnist, since {place} holds MNIST but not the competition's files; for a submission {GET_KAGGLE}"
+        line = (
+            f"source: mnist, since {place} holds MNIST but not the competition's files; for a submission {GET_KAGGLE}"
+        )
         return replace(data, source="mnist"), line
     line = (
         f"source: sample (scikit-learn's small digits), since {place} holds neither the competition's files nor MNIST; "

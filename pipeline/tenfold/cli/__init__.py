@@ -7,15 +7,15 @@ import sys
 from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
-from digit_recognizer.rows import DamagedFile
-from tenfold_onnx.contract import BadInput as BadModelInput
 
+from digit_recognizer.rows import DamagedFile
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
 from tenfold.cli.predict import predict
 from tenfold.cli.run import layered, run
 from tenfold.cli.score import score
 from tenfold.errors import BadInput, RunFailed
+from tenfold_onnx.contract import BadInput as BadModelInput
 
 # What each package comes with, for the sentence that names a missing one.
 EXTRAS: Final = {

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import numpy as np
 from cyclopts import Parameter
-from digit_recognizer.rows import read_csv
-from tenfold_onnx.contract import BadInput
 
+from digit_recognizer.rows import read_csv
 from tenfold import atomic
+from tenfold_onnx.contract import BadInput
 
 
 def predict(

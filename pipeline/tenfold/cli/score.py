@@ -16,7 +16,6 @@ def score(submission: Path, /, *, data: Data | None = None) -> None:
         A submission.csv.
     """
     from digit_recognizer.submission import read
-
     from tenfold import judge, sources
 
     labels = read(submission)

@@ -1,0 +1,66 @@
+"""What several test files share: real data if it is there, a few digits, and one finished run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tenfold.digits import Digits
+
+SMOKE = ["run", "--preset", "smoke", "--source", "sample", "--workers", "2", "--threads", "1"]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder with the competition's files and MNIST."""
+    folder = os.environ.get("TENFOLD_DATA")
+    if not folder:
+        pytest.skip("TENFOLD_DATA names no folder with the real files")
+    return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for this session, so that tests leave the user's alone."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, switched on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    return cache
+
+
+def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a person runs it, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def few_digits(n: int, seed: int = 0, labels: Sequence[int] | None = None) -> Digits:
+    """Distinct random images with balanced labels."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+    return Digits.of("few", images, np.asarray(labels if labels is not None else np.arange(n) % 10, dtype=np.int64))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a smoke run on the sample."""
+    home = tmp_path_factory.mktemp("finished run")
+    done = tenfold(*SMOKE, "--out", "run", cwd=home)
+    assert done.returncode == 0, done.stderr
+    return home / "run"
