@@ -135,11 +135,11 @@ def read_header(stream: IO[bytes], name: str, labelled: bool | None) -> bool:
     where = f"{name} line 1"
     if "\r" in text.rstrip("\r\n"):
         raise DamagedFile(f"{where}: holds bare carriage returns; save the file with LF or CRLF line ends")
-    fields = [field.strip() for field in split(text, where)]
+    fields = [field.strip() for field in next(csv.reader([text]), [])]
     if not any(fields):
-        raise DamagedFile(f"{where}: is blank where the header belongs ({_expected(labelled)})")
+        raise DamagedFile(f"{where}: is blank where the header belongs; begin the file with {_expected(labelled)}")
     if all(_NUMBER.match(field) for field in fields):
-        raise DamagedFile(f"{where}: holds numbers where the header belongs ({_expected(labelled)})")
+        raise DamagedFile(f"{where}: holds numbers where the header belongs; begin the file with {_expected(labelled)}")
     if len(fields) == 1 and (";" in text or "\t" in text):
         raise DamagedFile(f"{where}: is not separated by commas; save the file with commas")
     has_label = LABEL in fields
@@ -197,14 +197,15 @@ def _check_columns(fields: Sequence[str], expected: Sequence[str], where: str) -
 def _parse_block(lines: list[str], first_line: int, name: str, has_label: bool) -> npt.NDArray[np.int64]:
     """Numbers of some lines, (n, 784 or 785): by numpy's C parser, or cell by cell where that balks."""
     width = len(PIXELS) + has_label
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            values = np.loadtxt(lines, dtype=np.int64, delimiter=",", comments=None, quotechar='"', ndmin=2)
-        if values.shape[1] == width and in_range(values, has_label):
-            return values
-    except (ValueError, Warning):
-        pass
+    if all(line.isascii() for line in lines):  # numpy looks other characters up outside its table, and may crash
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                values = np.loadtxt(lines, dtype=np.int64, delimiter=",", comments=None, quotechar='"', ndmin=2)
+            if values.shape[1] == width and in_range(values, has_label):
+                return values
+        except (ValueError, Warning):
+            pass
     rows = list(_parse_cells(lines, first_line, name, has_label))
     return np.array(rows, dtype=np.int64).reshape(-1, width)
 

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -32,18 +33,19 @@ class Task:
 
 
 def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
-    """Run the tasks, at most `workers` at a time, in order of their start.
+    """Run the tasks, at most `workers` at a time; each is taken from `tasks` only when its turn comes.
 
     The first failure stops the others. Raises RunFailed, or the BadInput that a task raised.
     """
-    waiting = list(tasks)
+    waiting = iter(tasks)
     running: dict[Connection, tuple[Task, BaseProcess]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < workers:
-                task = waiting.pop(0)
+        while True:
+            for task in islice(waiting, workers - len(running)):
                 connection, process = _started(task)
                 running[connection] = task, process
+            if not running:
+                return
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
                 task, process = running[ready]

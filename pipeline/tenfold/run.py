@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,6 @@ from tenfold.overlap import Overlap
 from tenfold.progress import Progress
 from tenfold.record import RunFolder
 from tenfold.settings import Settings
-from tenfold.sources import Sources
 from tenfold_onnx import Classifier
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
@@ -56,21 +56,19 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         if record.finished(path) is not None:
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(record.METRICS))
-        found = sources.load(settings.data)
-        digits, overlapping = overlap.guard(found.train, found.extra, found.test, settings.data.overlap)
-        _note_data(folder, found, digits, overlapping)
+        digits, test, overlapping = _loaded(folder, settings)
         fold_of = folds.stratified(digits, settings.folds, settings.seed)
-        _fit(folder, settings, digits, found.test, fold_of)
-        answers = ensemble.gathered(folder, fold_of, len(found.test))
+        _fit(folder, settings, digits, test, fold_of)
+        answers = ensemble.gathered(folder, fold_of, len(test))
         oof = record.npz(probabilities=answers.oof, labels=digits.known_labels(), fold=fold_of, origin=digits.origin)
         atomic.write(path / "oof.npz", oof)
         artefacts.export(folder)
-        labels = _submit(folder, answers.test, found.test)
+        labels = _submit(folder, answers.test, test)
         metrics = {
             "honest": overlapping.honest,
             "source": settings.data.source,
             "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
-            "judge": _judged(settings, found.test, labels),
+            "judge": _judged(settings, test, labels),
             "overlap": asdict(overlapping),
             "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
         }
@@ -79,32 +77,13 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         return _told(folder, metrics)
 
 
-def _fit(folder: RunFolder, settings: Settings, digits: Digits, test: Digits, fold_of: npt.NDArray[np.int64]) -> None:
-    """Fit whatever an earlier start has not finished: every fold, and the generator that ships."""
-    tasks = []
-    for fold in range(settings.folds):
-        if record.finished(folder.fold(fold)) is None:
-            task = FoldTask(
-                fold,
-                settings,
-                digits.take(fold_of != fold),
-                digits.take(fold_of == fold),
-                test.images,
-                folder,
-            )
-            tasks.append(pool.Task(folder.fold(fold).name, fit_member, task))
-    if record.finished(folder.generator) is None:
-        shipped = ShippedGeneratorTask(settings, digits, folder)
-        tasks.append(pool.Task(folder.generator.name, fit_shipped_generator, shipped))
-    for waiting in tasks:
-        cut_log(folder, folder.path / waiting.name)
-    fold_epochs = settings.fit.epochs + (settings.cgan.epochs if settings.cgan.share > 0 else 0)
-    with Progress(settings.folds * fold_epochs + settings.cgan.epochs, len(folder.epochs())) as progress:
-        pool.run_all(tasks, settings.compute.workers, progress.epoch)
+def _loaded(folder: RunFolder, settings: Settings) -> tuple[Digits, Digits, Overlap]:
+    """What is trained on, what is tested on, and what the guard did; said, stored, and the same as at an earlier start.
 
-
-def _note_data(folder: RunFolder, found: Sources, digits: Digits, overlapping: Overlap) -> None:
-    """Say and store what is trained on. Raises BadInput where an earlier start had other digits."""
+    Raises BadInput where an earlier start had other digits.
+    """
+    found = sources.load(settings.data)
+    digits, overlapping = overlap.guard(found.train, found.extra, found.test, settings.data.overlap)
     for line in (*found.notes, overlapping.sentence()):
         print(line)
     noted = {
@@ -122,6 +101,29 @@ def _note_data(folder: RunFolder, found: Sources, digits: Digits, overlapping: O
                 f"{before['test_rows']:,} to test); bring those back, give another --out, or use --fresh"
             )
     folder.write_json(record.DATA, noted)
+    return digits, found.test, overlapping
+
+
+def _fit(folder: RunFolder, settings: Settings, digits: Digits, test: Digits, fold_of: npt.NDArray[np.int64]) -> None:
+    """Fit whatever an earlier start has not finished: every fold, and the generator that ships."""
+    unfinished = [fold for fold in range(settings.folds) if record.finished(folder.fold(fold)) is None]
+    ship = record.finished(folder.generator) is None
+    for path in [folder.fold(fold) for fold in unfinished] + [folder.generator] * ship:
+        cut_log(folder, path)
+
+    def tasks() -> Iterator[pool.Task]:
+        for fold in unfinished:
+            train, validation = digits.take(fold_of != fold), digits.take(fold_of == fold)
+            task = FoldTask(fold, settings, train, validation, test.images, folder)
+            yield pool.Task(folder.fold(fold).name, fit_member, task)
+        if ship:
+            yield pool.Task(
+                folder.generator.name, fit_shipped_generator, ShippedGeneratorTask(settings, digits, folder)
+            )
+
+    fold_epochs = settings.fit.epochs + (settings.cgan.epochs if settings.cgan.share > 0 else 0)
+    with Progress(settings.folds * fold_epochs + settings.cgan.epochs, len(folder.epochs())) as progress:
+        pool.run_all(tasks(), settings.compute.workers, progress.epoch)
 
 
 def _submit(folder: RunFolder, expected: npt.NDArray[np.float32], test: Digits) -> npt.NDArray[np.int64]:

@@ -1,0 +1,131 @@
+"""The conditional GAN learns its classes, is reproducible, and goes on where it stopped."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import few_digits
+from PIL import Image
+
+from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
+from tenfold.cgan_fit import fit_generator, sampler
+from tenfold.checkpoint import Checkpoint
+from tenfold.compute import prepare_process
+from tenfold.settings import Cgan, Compute, Settings
+
+SETTINGS = Settings(
+    cgan=Cgan(epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4, ema_decay=0.9),
+    compute=Compute("cpu", "fp32", 1, 1),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    prepare_process(SETTINGS.compute)
+
+
+def bars(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Digits that are easily told apart: a bright band whose height is the label's."""
+    labels = torch.arange(n) % 10
+    images = torch.zeros(n, 28, 28, dtype=torch.uint8)
+    for place, label in enumerate(labels.tolist()):
+        images[place, 4 + 2 * label : 6 + 2 * label, 4:24] = 255
+    return images, labels
+
+
+def fitted(
+    settings: Settings = SETTINGS, resume: Checkpoint | None = None, fold: int = 0
+) -> tuple[Generator, list[dict[str, Any]], list[Checkpoint], list[bytes]]:
+    records, states, grids = [], [], []
+
+    def after_epoch(record: dict[str, Any], state: Checkpoint, grid: bytes) -> None:
+        records.append(record)
+        states.append(replace(state, tensors={key: value.clone() for key, value in state.tensors.items()}))
+        grids.append(grid)
+
+    return fit_generator(*bars(64), settings, fold, resume, after_epoch), records, states, grids
+
+
+def drawn(generator: Generator, labels: list[int], seed: int = 0) -> torch.Tensor:
+    draws = torch.Generator().manual_seed(seed)
+    return sampler(generator, generator.embedding.embedding_dim)(torch.tensor(labels), draws)
+
+
+def test_it_learns_to_draw_what_it_is_asked_for() -> None:
+    cgan = Cgan(epochs=8, epoch_images=960, batch_size=32, z_dim=8, width=8, lr=0.001, ema_decay=0.97)
+    generator = fitted(replace(SETTINGS, cgan=cgan))[0]
+    images = drawn(generator, [label for label in range(10) for _ in range(10)]).float()
+    brightest = images[:, :, 4:24].mean(2).argmax(1)
+    wanted = torch.arange(10).repeat_interleave(10) * 2 + 4
+    assert ((brightest - wanted).abs() <= 1).float().mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_generator_and_grids() -> None:
+    first, again, other = fitted(), fitted(), fitted(fold=1)
+    assert torch.equal(drawn(first[0], [3, 7]), drawn(again[0], [3, 7]))
+    assert first[3] == again[3]
+    assert first[3] != other[3]
+
+
+def test_a_continued_fit_ends_with_the_same_bytes() -> None:
+    whole, records, states, grids = fitted()
+    continued, later, _, later_grids = fitted(resume=states[0])
+    same = zip(whole.state_dict().values(), continued.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in same)
+    assert (later, later_grids) == (records[1:], grids[1:])
+
+
+def test_each_epoch_leaves_a_grid_of_a_row_a_digit() -> None:
+    for grid in fitted()[3]:
+        with Image.open(io.BytesIO(grid)) as image:
+            assert image.size == (302, 302)
+
+
+def test_each_players_loss_is_what_its_formula_says() -> None:
+    class Told(torch.nn.Module):
+        """Scores an image by its first pixel."""
+
+        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return images[:, 0, 0, 0]
+
+    def scored(*scores: float) -> torch.Tensor:
+        return torch.tensor(scores)[:, None, None, None].expand(-1, 1, 28, 28)
+
+    labels = torch.zeros(2, dtype=torch.int64)
+    real, generated = scored(2.0, 0.5), scored(-3.0, 0.5)
+    assert float(discriminator_loss(Told(), real, generated, labels)) == pytest.approx((0 + 0.5) / 2 + (0 + 1.5) / 2)
+    assert float(generator_loss(Told(), generated, labels)) == pytest.approx(1.25)
+
+
+def test_the_discriminators_step_leaves_the_generator_alone() -> None:
+    generator, discriminator = Generator(SETTINGS.cgan), Discriminator(SETTINGS.cgan)
+    images, labels = bars(8)
+    made = generator(torch.randn(8, 8), labels)
+    discriminator_loss(discriminator, images.unsqueeze(1).float() / 255, made, labels).backward()
+    assert all(weight.grad is None for weight in generator.parameters())
+    assert all(weight.grad is not None for weight in discriminator.parameters())
+
+
+def test_drawn_digits_are_uint8_and_follow_z() -> None:
+    generator = fitted()[0]
+    images = drawn(generator, [5] * 20)
+    assert images.dtype == torch.uint8 and images.shape == (20, 28, 28)
+    assert len(np.unique(images.numpy().reshape(20, -1), axis=0)) == 20
+
+
+def test_fewer_digits_than_a_batch_still_train() -> None:
+    digits = few_digits(10)
+    generator = fit_generator(
+        torch.from_numpy(digits.images),
+        torch.from_numpy(digits.known_labels()),
+        SETTINGS,
+        0,
+        None,
+        lambda *_: None,
+    )
+    assert drawn(generator, [0]).shape == (1, 28, 28)

@@ -1,0 +1,117 @@
+"""Whatever a person types gets help or one sentence, the right exit code, and no traceback."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from conftest import tenfold
+
+COMMANDS = ["run", "score", "predict", "generate", "export"]
+
+
+def refused(*arguments: str | Path, cwd: Path, code: int = 2) -> str:
+    """The one sentence that the command ends with."""
+    done = tenfold(*arguments, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert done.stderr.startswith("tenfold: ") and done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr
+
+
+def test_help_lists_every_command_and_every_command_has_help(tmp_path: Path) -> None:
+    listed = tenfold("--help", cwd=tmp_path).stdout
+    for command in COMMANDS:
+        assert re.search(rf"^│ {command} ", listed, re.MULTILINE)
+        help_ = tenfold(command, "--help", cwd=tmp_path)
+        assert help_.returncode == 0 and "Usage: tenfold " + command in help_.stdout
+        options = re.findall(r"^│ (?:\* +)?(?:[A-Z.-]+ )?(--[a-z.-]+)(.*)│$", help_.stdout, re.MULTILINE)
+        assert command == "export" or options
+
+
+def test_dry_run_prints_settings_that_can_be_given_back(tmp_path: Path) -> None:
+    first = tenfold("run", "--preset", "smoke", "--seed", "5", "--dry-run", cwd=tmp_path)
+    assert tomllib.loads(first.stdout)["seed"] == 5
+    (tmp_path / "settings.toml").write_text(first.stdout)
+    again = tenfold("run", "--config", "settings.toml", "--dry-run", cwd=tmp_path)
+    assert again.stdout == first.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["settings.toml"]
+
+
+def test_options_override_the_file_and_the_file_overrides_the_preset(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("folds = 4\n[fit]\nepochs = 9\n")
+    done = tenfold(
+        *("run", "--preset", "smoke", "--config", "mine.toml", "--fit.epochs", "3", "--dry-run"), cwd=tmp_path
+    )
+    table = tomllib.loads(done.stdout)
+    assert (table["folds"], table["fit"]["epochs"], table["cgan"]["width"]) == (4, 3, 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["run", "--bogus", "1"], "Unknown option: --bogus"),
+        (["run", "--fit.epoch", "1"], "Did you mean --fit.epochs?"),
+        (["run", "--preset", "nope"], '"smoke", "fast", "best"'),
+        (["run", "--source", "web"], '"kaggle"'),
+        (["run", "--fit.epochs", "many"], "--fit.epochs"),
+        (["run", "--fit.epochs", "0"], "fit.epochs: is 0 where a whole number from 1 belongs"),
+        (["run", "--fit.lr", "nan"], "fit.lr: is nan where a finite number belongs"),
+        (["run", "--cgan.share", "1.5"], "cgan.share: is 1.5 where a share from 0 to 0.9 belongs"),
+        (["run", "--warp.rotation-deg", "-3"], "warp.rotation-deg: is -3.0"),
+        (["run", "--folds", "1"], "folds: is 1"),
+        (["run", "--folds", "101"], "folds: is 101"),
+        (["run", "--seed", "-1"], "seed: is -1"),
+        (["run", "--device", "cuda"], "device: cuda is not there"),
+        (["run", "--config", "missing.toml"], "missing.toml: can't be read"),
+        (["run", "--source", "kaggle"], "holds neither digit-recognizer.zip nor train.csv"),
+        (["predict", "missing.csv"], "missing.csv: there is no such file"),
+        (["predict", "here.csv", "--model", "missing.onnx"], "missing.onnx: there is no such model file"),
+        (["generate", "12x"], "labels: '12x'"),
+        (["generate", "12", "--out", "digits.gif"], "digits.gif: digits are written as .png or .csv"),
+        (["export", "."], "is no run's folder"),
+        (["score", "missing.csv"], "missing.csv"),
+        (["score"], "SUBMISSION"),
+        (["nonsense"], 'Unknown command "nonsense"'),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(arguments: list[str], sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "here.csv").write_text("x\n")
+    if "--device" in arguments:
+        torch = pytest.importorskip("torch")
+        if torch.cuda.is_available():
+            pytest.skip("this machine has CUDA")
+    assert sentence in refused(*arguments, cwd=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["here.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("folds = ", "is no TOML"),
+        ("fold = 3", "fold"),
+        ("[fit]\nepoch = 3", "epoch"),
+        ("[fit]\nepochs = 'ten'", "epochs"),
+        ("folds = 0", "folds: is 0"),
+    ],
+)
+def test_a_settings_file_that_is_wrong_is_refused(text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    assert sentence in refused("run", "--config", "mine.toml", "--dry-run", cwd=tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "can't be written" in refused("run", "--source", "sample", "--out", "file/run", cwd=tmp_path)
+    assert "can't be written" in refused("run", "--source", "sample", "--out", "/proc/run", cwd=tmp_path)
+
+
+def test_a_damaged_csv_writes_nothing(finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("pixel0,pixel1\n0,1\n")
+    said = refused(
+        *("predict", "test.csv", "--model", finished_run / "classifier.onnx", "--out", "answers.csv"), cwd=tmp_path
+    )
+    assert "test.csv line 1" in said
+    assert [file.name for file in tmp_path.iterdir()] == ["test.csv"]

@@ -1,0 +1,113 @@
+"""A run's folder is held by one process, belongs to one set of settings, and never holds half a file."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tenfold import atomic, record
+from tenfold.errors import BadInput
+from tenfold.record import RunFolder, opened
+from tenfold.settings import Fit, Settings, differences, from_table, to_table
+
+
+def test_settings_survive_being_stored(tmp_path: Path) -> None:
+    asked = Settings(seed=7, fit=Fit(lr=0.0123))
+    with opened(tmp_path / "run", asked, fresh=False) as run:
+        assert run.settings() == asked
+
+
+def test_other_settings_are_refused_with_the_difference_named(tmp_path: Path) -> None:
+    with opened(tmp_path, Settings(), fresh=False):
+        pass
+    other = replace(Settings(), seed=3, fit=Fit(epochs=99))
+    with pytest.raises(BadInput, match=r"seed is 0, 3 is asked for; fit.epochs is \d+, 99 is asked for"):
+        opened(tmp_path, other, fresh=False).__enter__()
+    with opened(tmp_path, other, fresh=True) as run:
+        assert run.settings() == other
+
+
+def test_differences_are_none_for_equals_and_name_nested_ones() -> None:
+    assert differences(to_table(Settings()), to_table(Settings())) == []
+    assert from_table(to_table(Settings())) == Settings()
+
+
+def test_starting_afresh_empties_a_run_but_never_a_strangers_folder(tmp_path: Path) -> None:
+    with opened(tmp_path / "run", Settings(), fresh=False):
+        (tmp_path / "run" / "fold-0").mkdir()
+        (tmp_path / "run" / "fold-0" / "done.json").write_text("{}")
+    with opened(tmp_path / "run", Settings(), fresh=True):
+        assert not (tmp_path / "run" / "fold-0").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary.txt").write_text("dear diary")
+    with pytest.raises(BadInput, match="holds files that are no run's"):
+        opened(tmp_path / "mine", Settings(), fresh=True).__enter__()
+    assert (tmp_path / "mine" / "diary.txt").read_text() == "dear diary"
+
+
+def test_a_second_process_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from tenfold.record import opened; from tenfold.settings import Settings\n"
+        f"opened(Path({str(tmp_path)!r}), Settings(), fresh=False).__enter__()"
+    )
+    with opened(tmp_path, Settings(), fresh=False):
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "another tenfold is running in it" in done.stderr
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True).returncode == 0
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("")
+    with pytest.raises(BadInput, match="is a file where the run's folder belongs"):
+        opened(tmp_path / "run", Settings(), fresh=False).__enter__()
+
+
+def test_a_task_counts_as_finished_only_while_its_files_are_unchanged(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"1234")
+    assert record.finished(tmp_path) is None
+    record.finish(tmp_path, ["weights"], {"fold": 3})
+    assert (record.finished(tmp_path) or {})["fold"] == 3
+    (tmp_path / "weights").write_bytes(b"1235")
+    assert record.finished(tmp_path) is None
+    (tmp_path / "weights").unlink()
+    assert record.finished(tmp_path) is None
+
+
+def test_the_log_is_cut_back_to_what_a_checkpoint_covers(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for task in ("fold-0", "fold-1"):
+        for epoch in (1, 2, 3):
+            run.append_epoch({"task": task, "stage": "classifier", "epoch": epoch})
+    with (tmp_path / record.EPOCHS).open("a") as log:
+        log.write('{"task": "fold-1", "stage": "cla')  # cut short by a kill
+    run.forget_epochs_after("fold-0", "classifier", 1)
+    assert [(line["task"], line["epoch"]) for line in run.epochs()] == [
+        ("fold-0", 1),
+        ("fold-1", 1),
+        ("fold-1", 2),
+        ("fold-1", 3),
+    ]
+
+
+def test_the_same_arrays_give_the_same_bytes() -> None:
+    assert record.npz(a=np.arange(3), b=np.ones(2)) == record.npz(a=np.arange(3), b=np.ones(2))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    atomic.write(tmp_path / "file", b"old")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # as on a full disk: the write itself fails
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            atomic.write(tmp_path / "file", os.urandom(5000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]

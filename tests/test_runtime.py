@@ -1,0 +1,158 @@
+"""The runtime needs numpy and onnxruntime alone, checks what it is given, and is the same in any batch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import few_digits
+
+from digit_recognizer import rows
+from tenfold_onnx import BadInput, Classifier, Generator
+
+BLOCK = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"torch", "torchvision", "onnx", "onnxscript", "onnx_ir", "pandas", "sklearn"}:
+            raise ModuleNotFoundError(f"{name} is blocked", name=name)
+sys.meta_path.insert(0, Blocked())
+"""
+
+
+def without_torch(program: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", BLOCK + program], cwd=cwd, capture_output=True, text=True, timeout=100)
+
+
+@pytest.fixture(scope="module")
+def classifier(finished_run: Path) -> Classifier:
+    return Classifier(finished_run / "classifier.onnx", threads=1)
+
+
+@pytest.fixture(scope="module")
+def generator(finished_run: Path) -> Generator:
+    return Generator(finished_run / "generator.onnx", threads=1)
+
+
+def test_it_predicts_and_generates_where_torch_cannot_be_imported(finished_run: Path) -> None:
+    done = without_torch(
+        """
+from tenfold_onnx import Classifier, Generator
+images = Generator("generator.onnx").generate([1, 2, 3], seed=4)
+print(Classifier("classifier.onnx").predict(images).probabilities.shape)
+""",
+        finished_run,
+    )
+    assert done.stdout == "(3, 10)\n", done.stderr
+
+
+def test_the_command_predicts_and_generates_where_torch_cannot_be_imported(finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_bytes(rows.render(few_digits(3).images))
+    program = f"""
+from tenfold.cli import status
+assert status(["predict", {str(tmp_path / "test.csv")!r}]) == 0
+assert status(["generate", "0123456789", "--out", {str(tmp_path / "drawn.csv")!r}]) == 0
+assert status(["generate", "42", "--out", {str(tmp_path / "drawn.png")!r}]) == 0
+assert status(["run"]) == 2
+"""
+    done = without_torch(program, finished_run)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ImageId,Label\n1,")
+    assert done.stderr == "tenfold: torch is not installed; pip install 'tenfold[train]'\n"
+    images, labels = rows.read_csv(tmp_path / "drawn.csv", labelled=True)
+    assert labels is not None and labels.tolist() == list(range(10)) and images.any()
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_importing_the_runtime_loads_numpy_and_onnxruntime_alone(finished_run: Path) -> None:
+    program = """
+import tenfold_onnx.runtime
+loaded = {name.partition(".")[0] for name in sys.modules}
+print(sorted(loaded & {"torch", "pandas", "PIL", "tenfold", "cyclopts", "onnx"}))
+"""
+    assert without_torch(program, finished_run).stdout == "[]\n"
+
+
+def test_a_digit_is_read_alike_alone_and_in_any_company(classifier: Classifier) -> None:
+    images = few_digits(1100).images
+    together = classifier.predict(images)
+    assert together.probabilities.sum(1) == pytest.approx(np.ones(1100), abs=1e-5)
+    assert (together.label == together.probabilities.argmax(1)).all()
+    for place in (0, 511, 512, 1099):
+        assert classifier.predict(images[place]).probabilities[0] == pytest.approx(
+            together.probabilities[place], abs=1e-6
+        )
+
+
+def test_no_images_are_an_empty_answer(classifier: Classifier, generator: Generator) -> None:
+    said = classifier.predict(np.empty((0, 28, 28), np.uint8))
+    assert said.probabilities.shape == (0, 10) and said.label.shape == (0,) and said.label.dtype == np.int64
+    assert generator.generate([]).shape == (0, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("images", "complaint"),
+    [
+        (np.zeros((2, 28, 28), np.float32), "are float32 where uint8"),
+        (np.zeros((2, 28, 28), np.int64), "are int64 where uint8"),
+        (np.zeros((2, 1, 28, 28), np.uint8), r"shape \(2, 1, 28, 28\) where \(N, 28, 28\)"),
+        (np.zeros((2, 784), np.uint8), r"shape \(1, 2, 784\)"),
+        (np.zeros(784, np.uint8), r"shape \(784,\)"),
+    ],
+)
+def test_wrong_images_are_refused_in_words(classifier: Classifier, images: np.ndarray, complaint: str) -> None:  # type: ignore[type-arg]
+    with pytest.raises(BadInput, match=complaint):
+        classifier.predict(images)
+
+
+@pytest.mark.parametrize("labels", [[-1], [10], [3, 99], [0.5], [[1, 2]], ["3"]])
+def test_labels_outside_the_digits_are_refused(generator: Generator, labels: object) -> None:
+    with pytest.raises(BadInput, match="labels: "):
+        generator.generate(labels)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, True, "1"])
+def test_seeds_that_are_none_are_refused(generator: Generator, seed: object) -> None:
+    with pytest.raises(BadInput, match="seed: "):
+        generator.generate([1], seed=seed)  # type: ignore[arg-type]
+
+
+def test_the_seed_decides_the_drawing_and_z_replaces_it(generator: Generator) -> None:
+    labels = [7] * 600
+    drawn = generator.generate(labels, seed=5)
+    assert drawn.shape == (600, 28, 28) and drawn.dtype == np.uint8
+    assert (drawn == generator.generate(labels, seed=5)).all()
+    assert (drawn != generator.generate(labels, seed=6)).any()
+    assert (drawn == generator.generate(labels, z=generator.latent(600, seed=5))).all()
+    with pytest.raises(BadInput, match="z: is float64"):
+        generator.generate([1], z=np.zeros((1, generator.z_dim)))  # type: ignore[arg-type]
+
+
+def test_files_that_are_no_such_model_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="there is no such model file"):
+        Classifier(tmp_path / "nowhere.onnx")
+    whole = (finished_run / "classifier.onnx").read_bytes()
+    for name, data in {"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(BadInput, match="is no ONNX model that onnxruntime can load") as refused:
+            Classifier(tmp_path / name)
+        assert "\n" not in str(refused.value)
+    with pytest.raises(BadInput, match="takes z, labels and gives images, where a model that takes images"):
+        Classifier(finished_run / "generator.onnx")
+    with pytest.raises(BadInput, match="takes images"):
+        Generator(finished_run / "classifier.onnx")
+
+
+def test_providers_and_threads_that_are_not_there_are_refused(finished_run: Path) -> None:
+    with pytest.raises(BadInput, match="NoSuchProvider is not in this onnxruntime"):
+        Classifier(finished_run / "classifier.onnx", providers=["NoSuchProvider"])
+    with pytest.raises(BadInput, match="threads: is 0"):
+        Classifier(finished_run / "classifier.onnx", threads=0)
+
+
+def test_the_card_says_whether_the_model_is_honest(classifier: Classifier, generator: Generator) -> None:
+    assert classifier.card["honest"] == generator.card["honest"] == "yes"
+    assert classifier.card["source"] == "sample" and classifier.card["members"] == "2"

@@ -1,0 +1,119 @@
+"""An exported model does what torch does, is the same bytes each time, and carries nothing of its builder's machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+import torch
+from torch import nn
+
+from tenfold.cgan import Generator
+from tenfold.classifier import Classifier
+from tenfold.settings import Cgan, Net
+from tenfold_onnx.contract import OPSET
+from tenfold_onnx.write.export import export_classifier, export_generator
+from tenfold_onnx.write.graphs import Drawing, Ensemble
+from tenfold_onnx.write.parity import ParityError, check_classifier, check_generator
+
+CGAN = Cgan(width=4, z_dim=6)
+
+
+def shaken(module: nn.Module, seed: int) -> nn.Module:
+    """Weights and statistics as after some training, so that BatchNorm does something."""
+    draws = torch.Generator().manual_seed(seed)
+    for value in module.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(value + 0.3 * torch.rand(value.shape, generator=draws))
+    return module.eval()
+
+
+@pytest.fixture(scope="module")
+def members() -> list[nn.Module]:
+    return [shaken(Classifier(Net((6, 8, 10))), seed) for seed in (1, 2)]
+
+
+@pytest.fixture(scope="module")
+def classifier(members: list[nn.Module]) -> bytes:
+    return export_classifier(members, {"honest": "yes"})
+
+
+@pytest.fixture(scope="module")
+def generator() -> bytes:
+    return export_generator(shaken(Generator(CGAN), 3), CGAN.z_dim, {})
+
+
+def test_it_takes_and_gives_what_the_contract_says(classifier: bytes, generator: bytes) -> None:
+    session = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"])
+    assert [(node.name, node.type, node.shape[1:]) for node in session.get_inputs()] == [
+        ("images", "tensor(uint8)", [28, 28])
+    ]
+    assert [(node.name, node.type) for node in session.get_outputs()] == [
+        ("probabilities", "tensor(float)"),
+        ("label", "tensor(int64)"),
+    ]
+    session = ort.InferenceSession(generator, providers=["CPUExecutionProvider"])
+    assert [(node.name, node.type) for node in session.get_inputs()] == [
+        ("z", "tensor(float)"),
+        ("labels", "tensor(int64)"),
+    ]
+    assert [(node.name, node.type, node.shape[1:]) for node in session.get_outputs()] == [
+        ("images", "tensor(uint8)", [28, 28])
+    ]
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 64, 129])
+def test_the_ensemble_is_the_mean_of_its_members(classifier: bytes, members: list[nn.Module], batch: int) -> None:
+    images = np.random.default_rng(batch).integers(0, 256, (batch, 28, 28), dtype=np.uint8)
+    said, labels = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).run(None, {"images": images})
+    with torch.inference_mode():
+        x = torch.from_numpy(images).float()[:, None] / 255
+        expected = np.mean([member(x).softmax(1).numpy() for member in members], axis=0)
+    assert said == pytest.approx(expected, abs=1e-5)
+    assert (labels == expected.argmax(1)).all()
+
+
+def test_the_same_members_give_the_same_bytes(members: list[nn.Module], classifier: bytes) -> None:
+    assert export_classifier(members, {"honest": "yes"}) == classifier
+    assert export_classifier(members, {"honest": "no"}) != classifier
+
+
+def test_it_is_one_checked_file_of_the_stated_opset_with_its_card(classifier: bytes, generator: bytes) -> None:
+    for data in (classifier, generator):
+        model = onnx.load_from_string(data)
+        onnx.checker.check_model(model, full_check=True)
+        assert [entry.version for entry in model.opset_import if entry.domain == ""] == [OPSET]
+        assert not any(tensor.external_data for tensor in model.graph.initializer)
+    card = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
+    assert card["honest"] == "yes" and card["contract"] == "1" and card["opset"] == str(OPSET)
+
+
+def test_nothing_of_the_building_machine_is_inside(classifier: bytes, generator: bytes) -> None:
+    home = str(Path(__file__).resolve().parents[1]).encode()
+    for data in (classifier, generator):
+        for trace in (home, b"site-packages", b".py", b"stack_trace"):
+            assert trace not in data
+
+
+def test_no_normalisation_is_left_over_from_training(classifier: bytes) -> None:
+    kinds = {node.op_type for node in onnx.load_from_string(classifier).graph.node}
+    assert "BatchNormalization" not in kinds and "Dropout" not in kinds
+
+
+def test_a_model_of_other_weights_fails_the_parity_check(classifier: bytes, generator: bytes) -> None:
+    with pytest.raises(ParityError, match="probabilities differ"):
+        check_classifier(Ensemble([shaken(Classifier(Net((6, 8, 10))), 9)]).eval(), classifier)
+    with pytest.raises(ParityError, match="images differ"):
+        check_generator(Drawing(shaken(Generator(CGAN), 8)).eval(), CGAN.z_dim, generator)
+
+
+def test_a_module_in_training_mode_is_refused() -> None:
+    net = Classifier(Net((6, 8, 10)))
+    model = Ensemble([net]).train()
+    with pytest.raises(ValueError, match="training mode"):
+        from tenfold_onnx.write.export import _export
+
+        _export(model, (torch.zeros(2, 28, 28, dtype=torch.uint8),), ["images"], ["probabilities", "label"], {})
