@@ -13,7 +13,7 @@ import pytest
 
 from tenfold.digits import Digits
 
-SMOKE = ["run", "--preset", "smoke", "--source", "sample", "--workers", "2", "--threads", "1"]
+SMOKE = ["run", "--preset", "smoke", "--source", "sample"]
 
 
 @pytest.fixture(scope="session")

@@ -241,12 +241,11 @@ def test_a_file_cut_at_its_last_number_is_refused(tmp_path: Path, end: int) -> N
     assert said.startswith(": the last line has no line end") and AGAIN in said
 
 
-@pytest.mark.parametrize("column", ["pixel0", "pixel783"])
 @pytest.mark.parametrize("damage", DAMAGED_CELLS)
-def test_a_damaged_pixel_is_named_by_line_and_column(tmp_path: Path, damage: str, column: str) -> None:
+def test_a_damaged_pixel_is_named_by_line_and_column(tmp_path: Path, damage: str) -> None:
     cell, shown = DAMAGED_CELLS[damage]
-    said = refusal(tmp_path / "digits.csv", with_cell(4, column, cell))
-    assert said == f" line 4, column '{column}': is {shown} {WHOLE}"
+    said = refusal(tmp_path / "digits.csv", with_cell(4, "pixel403", cell))
+    assert said == f" line 4, column 'pixel403': is {shown} {WHOLE}"
 
 
 @pytest.mark.parametrize("label", ["10", "-1", "5.5", "", "NaN", "five"])
@@ -303,12 +302,11 @@ LEGAL = {
 
 
 @pytest.mark.parametrize("variation", LEGAL)
-@pytest.mark.parametrize("labelled", [True, None])
-def test_a_legal_variation_reads_as_the_plain_file(tmp_path: Path, variation: str, labelled: bool | None) -> None:
+def test_a_legal_variation_reads_as_the_plain_file(tmp_path: Path, variation: str) -> None:
     path = tmp_path / "digits.csv"
     path.write_bytes(LEGAL[variation])
     assert LEGAL[variation] != PLAIN
-    for images, labels in (read_csv(path, labelled), read_by_pandas(path, labelled)):
+    for images, labels in (read_csv(path, labelled=True), read_by_pandas(path, None)):
         assert images.dtype == np.uint8 and labels is not None and labels.dtype == np.int64
         np.testing.assert_array_equal(images, IMAGES)
         np.testing.assert_array_equal(labels, LABELS)
@@ -359,7 +357,7 @@ NOT_A_CELL = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(line=st.integers(2, ROWS + 1), column=st.sampled_from(NAMES), cell=NOT_A_CELL)
 def test_any_single_damaged_cell_is_found_at_its_place(line: int, column: str, cell: str) -> None:
     content = with_cell(line, column, cell)
@@ -369,7 +367,7 @@ def test_any_single_damaged_cell_is_found_at_its_place(line: int, column: str, c
         assert str(caught.value).startswith(f"digits.csv line {line}, column '{column}': is ")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     line=st.integers(2, ROWS + 1),
     column=st.sampled_from(NAMES),
