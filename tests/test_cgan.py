@@ -12,8 +12,9 @@ import torch
 from conftest import few_digits
 from PIL import Image
 
+from tenfold import sample
 from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
-from tenfold.cgan_fit import fit_generator, sampler
+from tenfold.cgan_fit import _spread, fit_generator, sampler
 from tenfold.checkpoint import Checkpoint
 from tenfold.compute import prepare_process
 from tenfold.settings import Cgan, Compute, Settings
@@ -98,8 +99,11 @@ def test_each_players_loss_is_what_its_formula_says() -> None:
 
     labels = torch.zeros(2, dtype=torch.int64)
     real, generated = scored(2.0, 0.5), scored(-3.0, 0.5)
-    assert float(discriminator_loss(Told(), real, generated, labels)) == pytest.approx((0 + 0.5) / 2 + (0 + 1.5) / 2)
-    assert float(generator_loss(Told(), generated, labels)) == pytest.approx(1.25)
+    d_real, d_generated = (1 / (1 + np.exp(-np.array(scores))) for scores in ([2.0, 0.5], [-3.0, 0.5]))
+    assert float(discriminator_loss(Told(), real, generated, labels)) == pytest.approx(
+        -np.log(d_real).mean() - np.log(1 - d_generated).mean(), rel=1e-5
+    )
+    assert float(generator_loss(Told(), generated, labels)) == pytest.approx(-np.log(d_generated).mean(), rel=1e-5)
 
 
 def test_the_discriminators_step_leaves_the_generator_alone() -> None:
@@ -129,3 +133,10 @@ def test_fewer_digits_than_a_batch_still_train() -> None:
         lambda *_: None,
     )
     assert drawn(generator, [0]).shape == (1, 28, 28)
+
+
+def test_variety_tells_a_collapse_from_real_digits() -> None:
+    train, _ = sample.load()
+    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
+    collapsed = torch.stack([images[labels == label][0] for label in labels.tolist()])
+    assert _spread(collapsed, labels) < 0.01 * _spread(images, labels)

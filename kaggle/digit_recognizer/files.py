@@ -51,6 +51,8 @@ def found(folder: Path) -> Path | None:
 
     The unpacked CSVs are taken before the zip. One of the two without the other is refused.
     """
+    if folder.suffix.lower() == ".csv" and folder.is_file():
+        raise DamagedFile(f"{folder}: is one file where the folder with {TRAIN} and {TEST} belongs; give that")
     if folder.is_file():
         return folder
     present = [name for name in (TRAIN, TEST) if (folder / name).is_file()]

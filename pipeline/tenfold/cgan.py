@@ -2,17 +2,21 @@
 
 The generator is told the digit through a class embedding (M. Mirza, S. Osindero, "Conditional Generative
 Adversarial Nets", 2014), the discriminator through a projection (T. Miyato, M. Koyama, "cGANs with
-Projection Discriminator", ICLR 2018) with spectral normalisation (T. Miyato et al., ICLR 2018).
+Projection Discriminator", ICLR 2018). Both losses are the non-saturating ones of I. Goodfellow et al.,
+"Generative Adversarial Nets", NeurIPS 2014.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from tenfold.settings import Cgan
+
+CLASS_EMBEDDING_STD: Final = 0.2  # below z's 1: at 1 the players settle on one picture a class before z counts
 
 
 class Generator(nn.Module):
@@ -26,6 +30,7 @@ class Generator(nn.Module):
         super().__init__()
         wide, narrow = 4 * settings.width, 2 * settings.width
         self.embedding = nn.Embedding(10, settings.z_dim)
+        nn.init.normal_(self.embedding.weight, std=CLASS_EMBEDDING_STD)
         self.start = nn.Linear(2 * settings.z_dim, wide * 7 * 7, bias=False)
         self.trunk = nn.Sequential(
             nn.BatchNorm2d(wide),
@@ -55,16 +60,16 @@ class Discriminator(nn.Module):
         super().__init__()
         narrow, wide = 2 * settings.width, 4 * settings.width
         self.body = nn.Sequential(
-            spectral_norm(nn.Conv2d(1, narrow, 4, stride=2, padding=1)),
+            nn.Conv2d(1, narrow, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(narrow, wide, 4, stride=2, padding=1)),
+            nn.Conv2d(narrow, wide, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
-            spectral_norm(nn.Linear(wide * 7 * 7, wide)),
+            nn.Linear(wide * 7 * 7, wide),
             nn.LeakyReLU(0.2),
         )
-        self.score = spectral_norm(nn.Linear(wide, 1))
-        self.embedding = spectral_norm(nn.Embedding(10, wide))
+        self.score = nn.Linear(wide, 1)
+        self.embedding = nn.Embedding(10, wide)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Scores."""
@@ -74,14 +79,13 @@ class Discriminator(nn.Module):
 
 
 def discriminator_loss(discriminator: nn.Module, real: Tensor, generated: Tensor, labels: Tensor) -> Tensor:
-    """Hinge: real scores above 1, generated ones (cut off from their generator) below -1."""
-    # One pass over both: half the calls, and spectral norm takes its power step once.
+    """-log D(real) - log(1 - D(generated)), D the sigmoid of the score; `generated` is cut off from its generator."""
     scores = discriminator(torch.cat([real, generated.detach()]), torch.cat([labels, labels]))
     on_real, on_generated = scores.float().chunk(2)
-    return F.relu(1 - on_real).mean() + F.relu(1 + on_generated).mean()
+    return F.softplus(-on_real).mean() + F.softplus(on_generated).mean()
 
 
 def generator_loss(discriminator: nn.Module, generated: Tensor, labels: Tensor) -> Tensor:
-    """Generated digits are to score high."""
+    """-log D(generated), the non-saturating form."""
     scores: Tensor = discriminator(generated, labels)
-    return -scores.float().mean()
+    return F.softplus(-scores.float()).mean()

@@ -21,7 +21,9 @@ from tenfold.settings import Settings
 from tenfold_onnx.images import sheet_png
 
 GRID_COLUMNS = 10
+GRID_LABELS = torch.arange(10).repeat_interleave(GRID_COLUMNS)  # a row a digit
 SAMPLE_BATCH = 1000
+SPREAD_DIGITS = 5000  # real digits with whose variety the drawn ones are compared
 
 AfterEpoch = Callable[[dict[str, Any], Checkpoint, bytes], None]
 
@@ -37,6 +39,7 @@ def fit_generator(
     """Train the two players on uint8 (N, 28, 28) and int64 (N,); give the averaged generator, in evaluation mode.
 
     `after_epoch` gets each epoch's record, a checkpoint, and a PNG of digits drawn from fixed z: a row a digit.
+    The record's "variety" is 1 where drawn digits of a class differ as much as real ones, near 0 after a collapse.
     Raises RunFailed where a loss stops being a number.
     """
     cgan, device = settings.cgan, images.device
@@ -52,6 +55,7 @@ def fit_generator(
     if resume:
         resume.restore(modules, optimisers)
 
+    real_spread = _spread(images[:SPREAD_DIGITS], labels[:SPREAD_DIGITS])
     batch = min(cgan.batch_size, len(images))
     steps = steps_per_epoch(len(images), cgan.epoch_images, batch)
     for epoch in range(resume.epochs_done if resume else 0, cgan.epochs):
@@ -88,13 +92,16 @@ def fit_generator(
                 f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {cgan.lr}); "
                 f"the checkpoint after epoch {epoch} is untouched, start afresh with a smaller --cgan.lr"
             )
+        drawn = _drawn(averaged.module, settings, fold)
         record = {
             "epoch": epoch + 1,
             "epochs": cgan.epochs,
             "loss_discriminator": round(mean_d, 6),
             "loss_generator": round(mean_g, 6),
+            "variety": round(_spread(drawn, GRID_LABELS) / real_spread, 4),
         }
-        after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), _grid(averaged.module, settings, fold))
+        grid = sheet_png(drawn.cpu().numpy(), GRID_COLUMNS)
+        after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), grid)
     return drawing(averaged.module)
 
 
@@ -118,12 +125,17 @@ def sampler(generator: Generator, z_dim: int) -> Sampler:
     return sample
 
 
-def _grid(generator: nn.Module, settings: Settings, fold: int) -> bytes:
-    """A PNG of 10 rows, a digit each, on z that stays the same through training."""
+def _drawn(generator: nn.Module, settings: Settings, fold: int) -> Tensor:
+    """A digit for each of GRID_LABELS, uint8 (100, 28, 28), on z that stays the same through training."""
     device = next(generator.parameters()).device
     draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "cgan grid"))
-    labels = torch.arange(10, device=device).repeat_interleave(GRID_COLUMNS)
     was_training = generator.training
-    images = sampler(drawing(generator), settings.cgan.z_dim)(labels, draws)
+    images = sampler(drawing(generator), settings.cgan.z_dim)(GRID_LABELS.to(device), draws)
     generator.train(was_training)
-    return sheet_png(images.cpu().numpy(), GRID_COLUMNS)
+    return images
+
+
+def _spread(images: Tensor, labels: Tensor) -> float:
+    """How much digits of one class differ: a pixel's standard deviation, mean over pixels and classes."""
+    spreads = [images[labels == label].float().std(0, correction=0).mean() for label in labels.unique()]
+    return max(float(torch.stack(spreads).mean()), 1e-6)

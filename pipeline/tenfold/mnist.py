@@ -97,7 +97,7 @@ def _unpack(folder: Path, root: Path) -> None:
             for archive in NAMES:
                 unpacked = Path(archive).stem
                 (_raw(aside) / unpacked).replace(_raw(root) / unpacked)
-    except PermissionError as error:
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise BadInput(
             f"MNIST: can't unpack into {root} ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"
         ) from error

@@ -28,7 +28,7 @@ class Progress:
         numbers = (
             f"{name.replace('_', ' ')} {value:.4f}"
             for name, value in record.items()
-            if name.startswith(("loss", "validation"))
+            if name.startswith(("loss", "validation", "variety"))
         )
         line = f"{record['task']} {record['stage']} epoch {record['epoch']}/{record['epochs']}"
         self.bar.write(f"{line}: {', '.join(numbers)}, {record['seconds']:.1f} s", file=sys.stdout)

@@ -142,9 +142,9 @@ class Cgan:
     """Width of the latent vector."""
     width: int = 16
     """Channels of the narrowest layer of both players."""
-    lr: float = 0.0004
+    lr: float = 0.001
     """Adam's learning rate for both players."""
-    ema_decay: float = 0.995
+    ema_decay: float = 0.99
     """What the averaged generator keeps of itself at each step; the average is what draws."""
 
     def __post_init__(self) -> None:
