@@ -92,7 +92,7 @@ class Net:
 class Fit:
     """How the classifier is trained: AdamW, linear warm-up then linear decay to zero, EMA of the weights."""
 
-    epochs: int = 6
+    epochs: int = 9
     """Passes over the training part."""
     epoch_images: int = 2048
     """An epoch shows at least this many real digits; a smaller training part is gone through several times."""
