@@ -22,6 +22,8 @@ def render(labels: npt.NDArray[np.int64]) -> bytes:
 
 def read(path: Path | str) -> npt.NDArray[np.int64]:
     """Labels int64 (N,) of a submission file. Raises DamagedFile where it is none."""
+    if not Path(path).is_file():
+        raise DamagedFile(f"{path}: there is no such file; give a submission.csv")
     with Path(path).open(encoding="utf-8-sig", errors="replace", newline="") as file:
         return parse(file, str(path))
 

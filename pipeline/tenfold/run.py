@@ -26,6 +26,7 @@ from tenfold.overlap import Overlap
 from tenfold.progress import Progress
 from tenfold.record import RunFolder
 from tenfold.settings import Settings
+from tenfold.sources import Sources
 from tenfold_onnx import Classifier
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
@@ -52,11 +53,14 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
     Raises BadInput for what can't work and RunFailed for what went wrong; either way the same call continues.
     """
     started = time.monotonic()
+    found = sources.load(settings.data)  # before anything is written
     with record.opened(path, settings, fresh) as folder:
         if record.finished(path) is not None:
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(record.METRICS))
-        digits, test, overlapping = _loaded(folder, settings)
+        digits, overlapping = _guarded(folder, found, settings)
+        test = found.test
+        del found  # Kaggle's rows and MNIST's again, 110 MB
         fold_of = folds.stratified(digits, settings.folds, settings.seed)
         _fit(folder, settings, digits, test, fold_of)
         answers = ensemble.gathered(folder, fold_of, len(test))
@@ -77,12 +81,11 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         return _told(folder, metrics)
 
 
-def _loaded(folder: RunFolder, settings: Settings) -> tuple[Digits, Digits, Overlap]:
-    """What is trained on, what is tested on, and what the guard did; said, stored, and the same as at an earlier start.
+def _guarded(folder: RunFolder, found: Sources, settings: Settings) -> tuple[Digits, Overlap]:
+    """What is trained on and what the guard did: said, stored, and the same as at an earlier start.
 
     Raises BadInput where an earlier start had other digits.
     """
-    found = sources.load(settings.data)
     digits, overlapping = overlap.guard(found.train, found.extra, found.test, settings.data.overlap)
     for line in (*found.notes, overlapping.sentence()):
         print(line)
@@ -101,7 +104,7 @@ def _loaded(folder: RunFolder, settings: Settings) -> tuple[Digits, Digits, Over
                 f"{before['test_rows']:,} to test); bring those back, give another --out, or use --fresh"
             )
     folder.write_json(record.DATA, noted)
-    return digits, found.test, overlapping
+    return digits, overlapping
 
 
 def _fit(folder: RunFolder, settings: Settings, digits: Digits, test: Digits, fold_of: npt.NDArray[np.int64]) -> None:

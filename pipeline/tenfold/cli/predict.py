@@ -45,11 +45,12 @@ def predict(
     """
     from tenfold_onnx.runtime import Classifier
 
-    classifier = Classifier(model, threads=threads)
-    rows: list[tuple[str, int, np.ndarray]] = []  # type: ignore[type-arg]
     for path in inputs:
         if not path.is_file():
             raise BadInput(f"{path}: there is no such file; give a CSV or an image")
+    classifier = Classifier(model, threads=threads)
+    rows: list[tuple[str, int, np.ndarray]] = []  # type: ignore[type-arg]
+    for path in inputs:
         if path.suffix.lower() == ".csv":
             images, _ = read_csv(path)
             names = [str(number) for number in range(1, len(images) + 1)]
