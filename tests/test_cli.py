@@ -57,6 +57,7 @@ def test_options_override_the_file_and_the_file_overrides_the_preset(tmp_path: P
         (["run", "--preset", "nope"], '"smoke", "fast", "best"'),
         (["run", "--source", "web"], '"kaggle"'),
         (["run", "--fit.epochs", "many"], "--fit.epochs"),
+        (["run", "--fit.epochs", "2.5"], "--fit.epochs: is 2.5 where a whole number belongs"),
         (["run", "--fit.epochs", "0"], "fit.epochs: is 0 where a whole number from 1 belongs"),
         (["run", "--fit.lr", "nan"], "fit.lr: is nan where a finite number belongs"),
         (["run", "--cgan.share", "1.5"], "cgan.share: is 1.5 where a share from 0 to 0.9 belongs"),
@@ -69,7 +70,7 @@ def test_options_override_the_file_and_the_file_overrides_the_preset(tmp_path: P
         (["run", "--source", "kaggle"], "holds neither digit-recognizer.zip nor train.csv"),
         (["predict", "missing.csv"], "missing.csv: there is no such file"),
         (["predict", "here.csv", "--model", "missing.onnx"], "missing.onnx: there is no such model file"),
-        (["generate", "12x"], "labels: '12x'"),
+        (["generate", "12x"], "labels: are '12x'"),
         (["generate", "12", "--out", "digits.gif"], "digits.gif: digits are written as .png or .csv"),
         (["export", "."], "is no run's folder"),
         (["score", "missing.csv"], "missing.csv"),
@@ -95,6 +96,7 @@ def test_what_cannot_work_is_refused_in_one_sentence(arguments: list[str], sente
         ("[fit]\nepoch = 3", "epoch"),
         ("[fit]\nepochs = 'ten'", "epochs"),
         ("folds = 0", "folds: is 0"),
+        ("folds = 2.5", "folds: is 2.5 where a whole number belongs"),
     ],
 )
 def test_a_settings_file_that_is_wrong_is_refused(text: str, sentence: str, tmp_path: Path) -> None:

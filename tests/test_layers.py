@@ -90,7 +90,7 @@ def test_the_command_line_is_built_without_torch(module: str) -> None:
 
 
 def test_no_file_is_a_drawer_for_odds_and_ends() -> None:
-    for path in ROOT.rglob("*.py"):
+    for path in [*EVERY_FILE, *(ROOT / "tests").rglob("*.py")]:
         assert path.stem not in {"util", "utils", "helper", "helpers", "common", "misc", "core", "base", "manager"}, (
             path
         )

@@ -141,7 +141,6 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     shutil.copytree(finished_run, copy)
     weights = copy / "fold-1" / "classifier.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    (copy / "done.json").unlink()
     done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "fold-1 classifier epoch 2/2" in done.stdout and "fold-0" not in done.stdout

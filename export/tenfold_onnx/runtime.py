@@ -112,7 +112,9 @@ def _session(
 ) -> ort.InferenceSession:
     path = Path(path)
     if not path.is_file():
-        raise BadInput(f"{path}: there is no such model file; give the path of an exported .onnx file")
+        raise BadInput(
+            f"{path}: there is no such model file; give an exported .onnx file (on the command line --model)"
+        )
     missing = [name for name in providers if name not in ort.get_available_providers()]
     if missing:
         have = ", ".join(ort.get_available_providers())

@@ -13,8 +13,12 @@ def write(path: Path, data: bytes) -> None:
 
     Raises OSError, and then neither `path` nor anything half-written is left behind.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        error.filename = str(path)  # which the caller knows, unlike the temporary name
+        raise
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

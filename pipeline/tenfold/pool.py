@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -71,7 +72,13 @@ def _started(task: Task) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, theirs), name=task.name, daemon=True)
-    process.start()
+    resource_tracker.ensure_running()  # its own start would unblock the signal again
+    # Ctrl-C is the driver's to answer: the process inherits the block, and the driver hands the task over whole.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return ours, process
 
@@ -88,7 +95,6 @@ def _check(task: Task, process: BaseProcess) -> None:
 
 
 def _work(task: Task, connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to answer
     _die_with_the_driver()
     try:
         task.work(task.argument, lambda record: connection.send(("progress", record)))

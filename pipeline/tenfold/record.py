@@ -88,7 +88,7 @@ class RunFolder:
                 f"{self.path}: is no run's folder (no {SETTINGS} in it); give the folder of a run"
             ) from error
         except (OSError, ValueError) as error:
-            raise BadInput(f"{path}: can't be read as settings ({error}); start the run afresh") from error
+            raise BadInput(f"{path}: can't be read as settings ({error}); start it afresh with --fresh") from error
 
     def append_epoch(self, record: Mapping[str, Any]) -> None:
         """Add a line to the epochs' log; one write, so that lines of several processes don't mix."""

@@ -37,6 +37,7 @@ ARTEFACTS: Final = (
     SUBMISSION,
     artefacts.CLASSIFIER_ONNX,
     artefacts.GENERATOR_ONNX,
+    record.DATA,
     record.METRICS,
 )
 
@@ -55,7 +56,7 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
     started = time.monotonic()
     found = sources.load(settings.data)  # before anything is written
     with record.opened(path, settings, fresh) as folder:
-        if record.finished(path) is not None:
+        if _complete(folder, settings):
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(record.METRICS))
         digits, overlapping = _guarded(folder, found, settings)
@@ -79,6 +80,12 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         folder.write_json(record.METRICS, metrics)
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
+
+
+def _complete(folder: RunFolder, settings: Settings) -> bool:
+    """Whether nothing is left to do, every file of every task being as it was when the task was done."""
+    tasks = [folder.generator, *(folder.fold(fold) for fold in range(settings.folds))]
+    return all(record.finished(path) is not None for path in (folder.path, *tasks))
 
 
 def _guarded(folder: RunFolder, found: Sources, settings: Settings) -> tuple[Digits, Overlap]:

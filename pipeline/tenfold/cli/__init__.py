@@ -47,7 +47,9 @@ def status(tokens: list[str]) -> int:
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        return _said(f"{error}".strip().replace("\n", " ") + " `tenfold --help` shows what there is.", 2)
+        command = tokens[0] if tokens and tokens[0] in app else ""
+        sentence = " ".join(str(error).split()).rstrip(".")
+        return _said(f"{sentence}. `{' '.join(filter(None, ('tenfold', command, '--help')))}` shows what there is.", 2)
     except (BadInput, BadModelInput, DamagedFile) as error:
         return _said(str(error), 2)
     except RunFailed as error:

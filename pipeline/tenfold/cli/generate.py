@@ -38,7 +38,7 @@ def generate(
     from tenfold_onnx.runtime import Generator
 
     if not (labels.isascii() and labels.isdigit()):
-        raise BadInput(f"labels: {labels!r} holds something else than the digits 0..9; write them like 0123456789")
+        raise BadInput(f"labels: are {labels[:40]!r} where digits 0..9 belong; write them like 0123456789")
     if out.suffix.lower() not in (".png", ".csv"):
         raise BadInput(f"{out}: digits are written as .png or .csv; give one of these endings")
     asked = np.array([int(digit) for digit in labels])
@@ -49,4 +49,4 @@ def generate(
         from tenfold_onnx.images import sheet_png
 
         atomic.write(out, sheet_png(images, min(COLUMNS, len(images))))
-    print(f"{out} is written: {len(images)} digits")
+    print(f"{out} is written: {labels if len(labels) <= COLUMNS else f'{len(labels)} digits'}")

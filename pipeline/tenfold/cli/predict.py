@@ -28,7 +28,7 @@ def predict(
 ) -> None:
     """Read the digits of CSV files (pixel0 ... pixel783, with or without label) and image files.
 
-    A CSV alone gives a submission (ImageId,Label); images give a line each: file, label, probability.
+    One CSV gives a submission (ImageId,Label); anything else a line a digit: where from, label, probability.
 
     Parameters
     ----------
@@ -47,21 +47,22 @@ def predict(
 
     for path in inputs:
         if not path.is_file():
-            raise BadInput(f"{path}: there is no such file; give a CSV or an image")
+            found = "is a folder" if path.is_dir() else "there is no such file"
+            raise BadInput(f"{path}: {found}; give a CSV or an image")
     classifier = Classifier(model, threads=threads)
+    submission = len(inputs) == 1 and inputs[0].suffix.lower() == ".csv"
     rows: list[tuple[str, int, np.ndarray]] = []  # type: ignore[type-arg]
     for path in inputs:
         if path.suffix.lower() == ".csv":
             images, _ = read_csv(path)
-            names = [str(number) for number in range(1, len(images) + 1)]
+            names = [str(number) if submission else f"{path}:{number}" for number in range(1, len(images) + 1)]
         else:
             from tenfold_onnx.images import read_image
 
             images, names = read_image(path)[None], [str(path)]
         said = classifier.predict(images)
         rows += [(name, int(label), p) for name, label, p in zip(names, said.label, said.probabilities, strict=True)]
-    all_csv = all(path.suffix.lower() == ".csv" for path in inputs)
-    text = _as_json(rows) if as_json else _as_csv(rows, all_csv)
+    text = _as_json(rows) if as_json else _as_csv(rows, submission)
     if out is None:
         sys.stdout.write(text)
     else:

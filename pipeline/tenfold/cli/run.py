@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,15 @@ def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) 
     table = PRESETS.get(preset)  # type: ignore[call-overload]  # an unknown one is refused by its type
     if table:
         Dict(table, source=f"preset {preset}", use_commands_as_keys=False)(app, commands, arguments)
+    _require_whole_numbers(arguments)
+
+
+def _require_whole_numbers(arguments: ArgumentCollection) -> None:
+    """Refuse what cyclopts would cut to a whole number: 2.5 epochs."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if argument.hint is int and re.fullmatch(r"[+-]?\d*\.\d*", token.value or ""):
+                raise BadInput(f"{argument.name}: is {token.value} where a whole number belongs")
 
 
 def _given(arguments: ArgumentCollection, name: str) -> str | None:
