@@ -30,6 +30,7 @@ app = App(
     help_format="plaintext",
     version_flags=["--version"],
     config=layered,
+    suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
 for command in (run, score, predict, generate, export):
