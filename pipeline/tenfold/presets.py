@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 Preset = Literal["smoke", "fast", "best"]
 
 PRESETS: Final[dict[Preset, dict[str, Any]]] = {
-    # seconds: proves that everything works, learns little
+    # under a minute on two cores: proves that everything works, learns little
     "smoke": {
         "folds": 2,
         "net": {"channels": [8, 16, 24]},
