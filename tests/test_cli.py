@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import tenfold
+from conftest import few_digits, tenfold
+
+from digit_recognizer import rows
 
 COMMANDS = ["run", "score", "predict", "generate", "export"]
 
@@ -117,3 +121,20 @@ def test_a_damaged_csv_writes_nothing(finished_run: Path, tmp_path: Path) -> Non
     )
     assert "test.csv line 1" in said
     assert [file.name for file in tmp_path.iterdir()] == ["test.csv"]
+
+
+def test_a_reader_that_has_had_enough_is_no_failure(finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_bytes(rows.render(few_digits(3000).images))
+    command = [sys.executable, "-m", "tenfold.cli", "predict", "test.csv", "--json"]
+    with subprocess.Popen(
+        [*command, "--model", finished_run / "classifier.onnx"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout and running.stderr
+        assert running.stdout.readline().startswith('{"image": "1"')
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 0

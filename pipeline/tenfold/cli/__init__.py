@@ -56,7 +56,8 @@ def status(tokens: list[str]) -> int:
     except RunFailed as error:
         return _said(str(error), 1)
     except OSError as error:
-        return _said(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+        where = error.filename or "system"
+        return _said(f"{where}: {error.strerror or error}; mend that, and the same command works or continues", 1)
     except ModuleNotFoundError as error:
         for extra, packages in EXTRAS.items():
             if error.name and error.name.partition(".")[0] in packages:
