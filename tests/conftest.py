@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tenfold.digits import Digits
+
+# Tests that were started in the background have Ctrl-C ignored, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SMOKE = ["run", "--preset", "smoke", "--source", "sample"]
 
@@ -36,6 +41,12 @@ def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, switched on."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     return cache
+
+
+@pytest.fixture(autouse=True)
+def own_weights() -> None:
+    """Nets that a test builds begin with the same weights each time."""
+    torch.manual_seed(0)
 
 
 def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

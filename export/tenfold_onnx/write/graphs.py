@@ -18,9 +18,12 @@ class Ensemble(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images uint8 (N, 28, 28) to probabilities float32 (N, 10) and label int64 (N,)."""
-        x = images.to(torch.float32).div(255).unsqueeze(1)
-        probabilities = torch.stack([member(x).softmax(1) for member in self.members]).mean(0)
+        probabilities = self.probabilities(images.to(torch.float32).div(255).unsqueeze(1))
         return probabilities, probabilities.argmax(1)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Float (N, 1, 28, 28) in [0, 1] to probabilities (N, 10) of the same dtype."""
+        return torch.stack([member(x).softmax(1) for member in self.members]).mean(0)
 
 
 class Drawing(nn.Module):
