@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_recognizer import files, submission
+from digit_recognizer import competition, files, submission
 from digit_recognizer.rows import DamagedFile, render
 
 rng = np.random.default_rng(0)
@@ -70,11 +70,11 @@ def test_every_form_gives_the_same_arrays(tmp_path: Path, form: str, names: list
     if form.startswith("CSVs"):
         folder_with(tmp_path, content)
         if "zip" in form:
-            (tmp_path / files.ARCHIVE).write_bytes(b"never looked at")
+            (tmp_path / competition.ARCHIVE).write_bytes(b"never looked at")
         asked = tmp_path
     else:
         method = zipfile.ZIP_STORED if "stored" in form else zipfile.ZIP_DEFLATED
-        asked = zip_with(tmp_path / files.ARCHIVE, content, method)
+        asked = zip_with(tmp_path / competition.ARCHIVE, content, method)
         asked = tmp_path if "folder" in form else asked
     read = files.read(place_of(asked))
     assert is_the_set(read)
@@ -95,7 +95,7 @@ def test_one_of_the_two_csvs_alone_is_refused_by_name(tmp_path: Path, here: str,
 
 def test_one_csv_beside_the_zip_leaves_the_zip_to_be_read(tmp_path: Path) -> None:
     folder_with(tmp_path, {"train.csv": b"half a downl"})
-    zip_with(tmp_path / files.ARCHIVE, CONTENT)
+    zip_with(tmp_path / competition.ARCHIVE, CONTENT)
     assert is_the_set(files.read(place_of(tmp_path)))
 
 
@@ -114,7 +114,7 @@ def test_train_and_test_exchanged_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.6, 0.9, 0.99, 1])
 def test_a_truncated_zip_is_refused(tmp_path: Path, share: float) -> None:
-    place = zip_with(tmp_path / files.ARCHIVE, CONTENT)
+    place = zip_with(tmp_path / competition.ARCHIVE, CONTENT)
     whole = place.read_bytes()
     place.write_bytes(whole[: min(int(share * len(whole)), len(whole) - 1)])
     said = refusal(place)
@@ -124,7 +124,7 @@ def test_a_truncated_zip_is_refused(tmp_path: Path, share: float) -> None:
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
 @pytest.mark.parametrize("name", CONTENT)
 def test_a_byte_changed_inside_an_entry_is_refused(tmp_path: Path, name: str, method: int) -> None:
-    place = zip_with(tmp_path / files.ARCHIVE, CONTENT, method)
+    place = zip_with(tmp_path / competition.ARCHIVE, CONTENT, method)
     with zipfile.ZipFile(place) as archive:
         entry = archive.getinfo(name)
     damaged = bytearray(place.read_bytes())
@@ -136,7 +136,7 @@ def test_a_byte_changed_inside_an_entry_is_refused(tmp_path: Path, name: str, me
 
 @pytest.mark.parametrize("method", [1, 9, 12, 14, 99], ids=["shrunk", "deflate64", "bzip2", "lzma", "AES"])
 def test_an_entry_packed_by_another_method_than_it_says_is_refused(tmp_path: Path, method: int) -> None:
-    place = zip_with(tmp_path / files.ARCHIVE, CONTENT)
+    place = zip_with(tmp_path / competition.ARCHIVE, CONTENT)
     damaged = bytearray(place.read_bytes())
     damaged[damaged.index(b"PK\x01\x02") + 10] = method
     place.write_bytes(damaged)
@@ -144,7 +144,7 @@ def test_an_entry_packed_by_another_method_than_it_says_is_refused(tmp_path: Pat
 
 
 def test_no_changed_byte_in_the_zips_end_gives_other_digits(tmp_path: Path) -> None:
-    place = zip_with(tmp_path / files.ARCHIVE, CONTENT)
+    place = zip_with(tmp_path / competition.ARCHIVE, CONTENT)
     whole = place.read_bytes()
     refused = 0
     for position in range(whole.index(b"PK\x05\x06"), len(whole)):
@@ -161,8 +161,8 @@ def test_no_changed_byte_in_the_zips_end_gives_other_digits(tmp_path: Path) -> N
 @pytest.mark.parametrize("name", ["train.csv", "test.csv"])
 def test_a_zip_without_a_csv_is_refused_by_name(tmp_path: Path, name: str) -> None:
     content = {entry: data for entry, data in CONTENT.items() if entry != name} | {f"inner/{name}": CONTENT[name]}
-    said = refusal(zip_with(tmp_path / files.ARCHIVE, content))
-    assert said == f": holds no {name}; download the competition's {files.ARCHIVE} again"
+    said = refusal(zip_with(tmp_path / competition.ARCHIVE, content))
+    assert said == f": holds no {name}; download the competition's {competition.ARCHIVE} again"
 
 
 @pytest.mark.parametrize(
@@ -172,13 +172,13 @@ def test_a_zip_without_a_csv_is_refused_by_name(tmp_path: Path, name: str) -> No
 def test_a_zip_with_an_entry_that_climbs_out_is_refused_and_nothing_is_written(tmp_path: Path, entry: str) -> None:
     inner = tmp_path / "data"
     inner.mkdir()
-    said = refusal(zip_with(inner / files.ARCHIVE, CONTENT | {entry: b"x"}))
+    said = refusal(zip_with(inner / competition.ARCHIVE, CONTENT | {entry: b"x"}))
     assert said == f": entry {entry!r} climbs out of the archive's folder; don't use this file"
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", files.ARCHIVE]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", competition.ARCHIVE]
 
 
 def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
-    place = zip_with(tmp_path / files.ARCHIVE, CONTENT)
+    place = zip_with(tmp_path / competition.ARCHIVE, CONTENT)
     marked = place.read_bytes()
     for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         start = marked.index(signature) + flags_at
@@ -191,7 +191,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
 def test_fewer_test_rows_than_the_sample_submission_asks_for_are_refused(tmp_path: Path, packed: bool) -> None:
     content = CONTENT | {"test.csv": render(TEST_IMAGES[:3])}
-    place = zip_with(tmp_path / files.ARCHIVE, content) if packed else folder_with(tmp_path, content)
+    place = zip_with(tmp_path / competition.ARCHIVE, content) if packed else folder_with(tmp_path, content)
     said = refusal(place)
     assert "test.csv: has 3 rows where sample_submission.csv asks for 4" in said
     assert said.endswith("download both again")
@@ -213,7 +213,7 @@ def test_fewer_test_rows_than_the_sample_submission_asks_for_are_refused(tmp_pat
 @pytest.mark.parametrize("packed", [True, False], ids=["zip", "folder"])
 def test_a_damaged_sample_submission_is_refused_by_name(tmp_path: Path, damaged: bytes, packed: bool) -> None:
     content = CONTENT | {"sample_submission.csv": damaged}
-    place = zip_with(tmp_path / files.ARCHIVE, content) if packed else folder_with(tmp_path, content)
+    place = zip_with(tmp_path / competition.ARCHIVE, content) if packed else folder_with(tmp_path, content)
     assert refusal(place).startswith(": sample_submission.csv" if packed else "/sample_submission.csv")
 
 

@@ -54,6 +54,11 @@ def test_the_runtime_imports_no_writer_and_only_numpy_onnxruntime_and_pillow() -
         assert not any(name.startswith("tenfold_onnx.write") for name in imported(path)), path
 
 
+def test_onnxruntime_is_reached_through_the_package_that_keeps_it_from_reporting() -> None:
+    for path in EVERY_FILE:
+        assert path in FILES["tenfold_onnx"] or "onnxruntime" not in tops(path), path
+
+
 def test_the_installed_kaggle_package_is_never_imported() -> None:
     for path in EVERY_FILE:
         assert "kaggle" not in tops(path), path

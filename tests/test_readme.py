@@ -8,14 +8,18 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import tenfold
+from kaggle_server import Kaggle, served, whole_archive
 from PIL import Image
 
-from digit_recognizer import rows
+from digit_recognizer import rows, submission
 from tenfold import sample
+from tenfold.cli import app
 from tenfold.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,20 +41,39 @@ def home(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = sample.load()[1].images
     (home / "test.csv").write_bytes(rows.render(images))
     Image.fromarray(255 - images[7]).resize((280, 280)).save(home / "seven.png")
+    (home / "runs" / "mine").mkdir()
+    (home / "runs" / "mine" / "submission.csv").write_bytes(submission.render(np.zeros(28_000, np.int64)))
     return home
 
 
+@pytest.fixture(scope="module")
+def kaggle() -> Iterator[Kaggle]:
+    """Who answers the reader's calls."""
+    with served() as server:
+        server.archive = whole_archive()
+        yield server
+
+
 def test_the_readme_has_commands() -> None:
-    assert {command[0] for command in COMMANDS} == {"run", "score", "predict", "generate", "export"}
+    ours = {name for name in app if not name.startswith("-")}
+    assert {command[0] for command in COMMANDS} == ours - {"kernel"}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_of_the_readme_runs(command: list[str], home: Path) -> None:
+def test_every_command_of_the_readme_runs(command: list[str], home: Path, kaggle: Kaggle) -> None:
     training = command[0] == "run" and "smoke" not in command
-    done = tenfold(*command, *["--dry-run"] * (training and "--dry-run" not in command), cwd=home)
+    done = kaggle.tenfold(*command, *["--dry-run"] * (training and "--dry-run" not in command), cwd=home)
     assert done.returncode == 0, done.stderr
     for name in re.findall(r"--out (\S+\.(?:png|csv))", " ".join(command)):
         assert (home / name).stat().st_size > 100
+
+
+def test_every_command_of_the_walk_to_a_score_is_one() -> None:
+    text = (ROOT / "docs" / "kaggle.md").read_text()
+    commands = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^tenfold .*$", text, re.MULTILINE)]
+    assert {"download", "run", "submit", "submissions", "kernel"} == {command[0] for command in commands}
+    for command in commands:
+        app.parse_args(command, exit_on_error=False, print_error=False)  # raises where an option is unknown
 
 
 @pytest.mark.parametrize("code", [block for language, block in BLOCKS if language == "python"])
@@ -78,7 +101,8 @@ def test_the_presets_are_those_of_the_table() -> None:
 
 def test_the_options_that_the_readme_names_exist(tmp_path: Path) -> None:
     known = "".join(
-        tenfold(name, "--help", cwd=tmp_path, COLUMNS="200").stdout for name in ("run", "predict", "generate")
+        tenfold(name, "--help", cwd=tmp_path, COLUMNS="200").stdout
+        for name in ("run", "predict", "generate", "submit", "download")
     )
     ours = re.sub(r"--extra-index-url\S*", "", README)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z.-]+", ours)):

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from conftest import SMOKE, tenfold
 
-from digit_recognizer import rows, submission
+from digit_recognizer import competition, rows, submission
 from tenfold import sample
-from tenfold_onnx import Classifier
+from tenfold_onnx import Classifier, Generator
 
 SAME_BYTES = [
     "submission.csv",
@@ -101,7 +101,7 @@ def test_a_finished_run_is_not_run_again(finished_run: Path) -> None:
 def test_other_settings_in_its_folder_are_refused(finished_run: Path) -> None:
     done = tenfold(*SMOKE, "--out", finished_run, "--fit.lr", "0.001", cwd=finished_run.parent)
     assert done.returncode == 2
-    assert "fit.lr is 0.004, 0.001 is asked for" in done.stderr and done.stderr.count("\n") == 1
+    assert "fit.lr is 0.008, 0.001 is asked for" in done.stderr and done.stderr.count("\n") == 1
 
 
 def killed_after(seconds: float, home: Path, how: signal.Signals) -> int:
@@ -147,18 +147,69 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     assert differing(copy, finished_run) == []
 
 
-def test_ctrl_c_says_that_the_run_continues(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_says_that_the_run_continues(how: signal.Signals, tmp_path: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A background job of a script has Ctrl-C ignored; SIGTERM must reach it all the same.
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if how == signal.SIGTERM else None,
     )
     deadline = time.monotonic() + 100
     while not (tmp_path / "run" / "data.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(how)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130
     assert said == "tenfold: stopped; the same command continues where this one was\n"
+
+
+def test_a_run_that_may_see_the_test_set_is_marked_as_leaked_wherever_it_is_told(tmp_path: Path) -> None:
+    train, test = sample.load()
+    (tmp_path / "data").mkdir()
+    seen = np.concatenate([train.images, test.images[:100]])
+    labels = np.concatenate([train.known_labels(), test.known_labels()[:100]])
+    (tmp_path / "data/train.csv").write_bytes(rows.render(seen, labels))
+    (tmp_path / "data/test.csv").write_bytes(rows.render(test.images))
+    done = tenfold(
+        *("run", "--preset", "smoke", "--source", "kaggle", "--overlap", "allow", "--out", "run"),
+        *("--fit.epochs", "1", "--fit.epoch-images", "256", "--cgan.epoch-images", "256", "--cgan.width", "4"),
+        cwd=tmp_path,
+        https_proxy="http://127.0.0.1:9",  # no MNIST from a network
+        XDG_CACHE_HOME=str(tmp_path / "cache"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "100 of them test images with their labels: every score of this run is LEAKED" in done.stdout
+    assert "LEAKED: this run was allowed to train on test images; none of its scores counts" in done.stdout
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["honest"] is False and metrics["overlap"]["in_test"] == 100 and metrics["overlap"]["kept"] == 1537
+    for model in (Classifier(tmp_path / "run/classifier.onnx"), Generator(tmp_path / "run/generator.onnx")):
+        assert model.card["honest"].startswith("NO: LEAKED")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")
+def test_a_disk_that_fills_up_is_said_in_a_sentence_and_the_run_continues(finished_run: Path, tmp_path: Path) -> None:
+    """The limit on a file's size stands for the full disk: both refuse in the middle of a write."""
+    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY)); "
+    program = limited + "runpy.run_module('tenfold.cli', run_name='__main__')"
+    full = subprocess.run(
+        [sys.executable, "-c", program, *SMOKE, "--out", "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert full.returncode == 1
+    assert full.stderr.startswith("tenfold: fold-") and full.stderr.count("\n") == 1, full.stderr
+    assert "File too large" in full.stderr and "the same command continues" in full.stderr
+    assert not [path for path in (tmp_path / "run").rglob("*") if "safetensors" in path.name]
+    done = tenfold(*SMOKE, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert differing(tmp_path / "run", finished_run) == []
 
 
 @pytest.mark.slow
@@ -191,7 +242,7 @@ def _cut_kaggle_with_mnist(real_data: Path, homes: list[Path]) -> None:
     from digit_recognizer import files
     from tenfold import mnist
 
-    found = files.read(real_data / files.ARCHIVE)
+    found = files.read(real_data / competition.ARCHIVE)
     for home in homes:
         data = home / "data"
         (data / "MNIST").mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import few_digits
+from kaggle_server import served
 
 from digit_recognizer import rows
 from tenfold_onnx import BadInput, Classifier, Generator
@@ -156,3 +158,23 @@ def test_providers_and_threads_that_are_not_there_are_refused(finished_run: Path
 def test_the_card_says_whether_the_model_is_honest(classifier: Classifier, generator: Generator) -> None:
     assert classifier.card["honest"] == generator.card["honest"] == "yes"
     assert classifier.card["source"] == "sample" and classifier.card["members"] == "2"
+
+
+@pytest.mark.slow
+def test_nothing_is_reported_to_any_host(finished_run: Path) -> None:
+    """onnxruntime reports its use unless told not to before it is loaded; left alone it
+    would reach the test's own server after some ten seconds."""
+    program = """
+import sys, time
+from tenfold_onnx import Classifier, Generator
+images = Generator(sys.argv[2]).generate([1, 2, 3])
+assert Classifier(sys.argv[1]).predict(images).label.shape == (3,)
+time.sleep(13)
+"""
+    with served() as server:
+        here = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY"), f"http://127.0.0.1:{server.port}")
+        cleared = ("ORT_DISABLE_TELEMETRY", "CI", "NO_PROXY", "no_proxy")  # it keeps quiet in CI by itself
+        environment = {key: value for key, value in os.environ.items() if key not in cleared} | here
+        models = [finished_run / "classifier.onnx", finished_run / "generator.onnx"]
+        subprocess.run([sys.executable, "-c", program, *models], env=environment, check=True)
+        assert server.asked == []

@@ -15,10 +15,11 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from conftest import few_digits
 from scipy.ndimage import center_of_mass
 
-from digit_recognizer import files
+from digit_recognizer import competition
 from digit_recognizer.rows import DamagedFile, render
 from tenfold import mnist, sample, sources
 from tenfold.digits import Digits, joined
@@ -70,8 +71,8 @@ def with_mnist(folder: Path, content: dict[str, bytes]) -> Path:
 
 
 def with_kaggle(folder: Path) -> Path:
-    (folder / files.TRAIN).write_bytes(render(TRAIN.images, TRAIN.labels))
-    (folder / files.TEST).write_bytes(render(TEST.images))
+    (folder / competition.TRAIN).write_bytes(render(TRAIN.images, TRAIN.labels))
+    (folder / competition.TEST).write_bytes(render(TEST.images))
     return folder
 
 
@@ -187,7 +188,9 @@ def test_auto_takes_kaggles_files_where_they_are(folder: Path) -> None:
 @pytest.mark.parametrize("content", [UNPACKED, ARCHIVES], ids=["unpacked", "archives"])
 def test_auto_takes_mnist_where_kaggles_files_lack(folder: Path, content: dict[str, bytes]) -> None:
     settled, line = sources.settled(Data(data=with_mnist(folder, content)))
-    assert settled.source == "mnist" and line.startswith(f"source: mnist, since {folder}") and files.ARCHIVE in line
+    assert (
+        settled.source == "mnist" and line.startswith(f"source: mnist, since {folder}") and competition.ARCHIVE in line
+    )
 
 
 @pytest.mark.parametrize("content", [None, {}, dict(list(ARCHIVES.items())[:3])], ids=["no folder", "empty", "part"])
@@ -198,7 +201,7 @@ def test_auto_takes_the_sample_where_nothing_is(folder: Path, content: dict[str,
 
 
 def test_auto_refuses_half_of_kaggles_files_rather_than_go_on_without(folder: Path) -> None:
-    (with_kaggle(folder) / files.TEST).unlink()
+    (with_kaggle(folder) / competition.TEST).unlink()
     with pytest.raises(DamagedFile, match=r"has train\.csv but no test\.csv"):
         sources.settled(Data(data=folder))
 
@@ -250,6 +253,14 @@ def test_unpacked_mnist_is_read_where_it_lies(folder: Path, home: Path) -> None:
     assert listing(folder) == before and not (home / "cache").exists()
 
 
+def test_old_torch_files_beside_the_raw_ones_are_not_what_is_read(folder: Path) -> None:
+    with_mnist(folder, UNPACKED)
+    (folder / "MNIST" / "processed").mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(1, 28, 28, dtype=torch.uint8), torch.zeros(1)), folder / "MNIST" / "processed" / name)
+    assert same(mnist.all_of(folder, download=False), ALL)
+
+
 @pytest.mark.usefixtures("small_archives")
 def test_archives_are_unpacked_in_the_cache_and_the_data_folder_is_left_as_it_was(folder: Path, home: Path) -> None:
     before = listing(with_mnist(with_kaggle(folder), ARCHIVES))
@@ -292,7 +303,7 @@ ONE_CUT = ARCHIVES | {mnist.NAMES[0]: ARCHIVES[mnist.NAMES[0]][:-100]}
 @pytest.mark.parametrize("serve", [LoginPage], indirect=True)
 def test_a_damaged_archive_is_never_written_over_with_what_a_mirror_serves(folder: Path) -> None:
     before = listing(with_mnist(folder, ONE_CUT))
-    with pytest.raises(BadInput, match=r"an archive in .* is damaged"):
+    with pytest.raises(BadInput, match=r"train-images-idx3-ubyte.gz: is damaged .* fetch it again"):
         mnist.load(folder, download=True)
     assert listing(folder) == before
 
@@ -308,7 +319,7 @@ def test_a_damaged_archive_is_made_up_for_from_a_mirror_and_left_as_it_was(folde
 @pytest.mark.usefixtures("small_archives")
 def test_a_damaged_archive_without_network_is_refused(folder: Path, home: Path) -> None:
     before = listing(with_mnist(folder, ARCHIVES | {mnist.NAMES[3]: b"\x1f\x8b"}))
-    with pytest.raises(BadInput, match="put the four original archives there") as caught:
+    with pytest.raises(BadInput, match=r"t10k-labels-idx1-ubyte.gz: is damaged .* fetch it again") as caught:
         mnist.load(folder, download=True)
     assert str(folder) in str(caught.value) and str(caught.value).isprintable()
     assert listing(folder) == before and [path for path in (home / "cache").rglob("*") if path.is_file()] == []

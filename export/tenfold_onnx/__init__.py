@@ -4,6 +4,11 @@
 needs torch and is imported by name only.
 """
 
+import os
+
+# onnxruntime from 1.29 on reports its use to Microsoft, and decides as it is loaded. Whoever wants that sets 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from tenfold_onnx.contract import BadInput
 from tenfold_onnx.runtime import Classifier, Generator
 

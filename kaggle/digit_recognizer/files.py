@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from digit_recognizer import submission
+from digit_recognizer.competition import ARCHIVE, SAMPLE_SUBMISSION, TEST, TRAIN
 from digit_recognizer.rows import (
     PIXELS,
     SIDE,
@@ -30,10 +31,6 @@ from digit_recognizer.rows import (
     read_rows,
 )
 
-ARCHIVE: Final = "digit-recognizer.zip"
-TRAIN, TEST, SAMPLE_SUBMISSION = "train.csv", "test.csv", "sample_submission.csv"
-TRAIN_ROWS: Final = 42_000
-TEST_ROWS: Final = 28_000
 ROWS_PER_CHUNK: Final = 2048  # about 13 MB of int64 at a time
 
 

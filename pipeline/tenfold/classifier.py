@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tenfold.settings import Net
@@ -33,6 +35,41 @@ class Classifier(nn.Module):
         x = self.features((x - MEAN) / STD)
         logits: Tensor = self.head(torch.amax(x, dim=(2, 3)))
         return logits
+
+    def kernels(self) -> list[nn.Parameter]:
+        """The 3x3 convolutions' kernels, which Muon moves; not the first convolution's, which sees one channel."""
+        return [weight for weight in self.parameters() if weight.ndim == 4 and weight.shape[1] > 1]
+
+    def other_parameters(self) -> list[nn.Parameter]:
+        """All the rest."""
+        kernels = {id(weight) for weight in self.kernels()}
+        return [weight for weight in self.parameters() if id(weight) not in kernels]
+
+
+class Shifted(nn.Module):
+    """A classifier's answer averaged over the image and its four shifts by `shift_px` pixels.
+
+    float (N, 1, 28, 28) in [0, 1] to log-probabilities (N, 10), which are logits as good as any.
+    """
+
+    def __init__(self, net: Classifier, shift_px: int) -> None:
+        super().__init__()
+        self.net, self.shift_px = net, shift_px
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Log-probabilities."""
+        px, (height, width) = self.shift_px, x.shape[2:]
+        padded = F.pad(x, (px, px, px, px))
+        corners = ((px, px), (0, px), (2 * px, px), (px, 0), (px, 2 * px))  # the first leaves the image as it is
+        views = torch.cat([padded[:, :, top : top + height, left : left + width] for top, left in corners])
+        said: Tensor = self.net(views).log_softmax(1).view(len(corners), -1, 10)
+        return said.logsumexp(0) - math.log(len(corners))
+
+
+def answering(net: nn.Module, settings: Net) -> nn.Module:
+    """A trained net as it answers and is exported: evaluation mode, fp32, with its test-time shifts."""
+    assert isinstance(net, Classifier)
+    return (Shifted(net, settings.tta_shift_px) if settings.tta_shift_px else net).eval()
 
 
 def _convolution(inner: int, outer: int, size: int, stride: int) -> list[nn.Module]:

@@ -18,10 +18,11 @@ from tenfold.compute import autocast
 from tenfold.draws import derived_seed
 from tenfold.errors import RunFailed
 from tenfold.expansion import Expansion
+from tenfold.muon import Muon
 from tenfold.schedule import moving_average, warm_up_then_decay
-from tenfold.settings import Settings
+from tenfold.settings import Fit, Settings
 
-ANSWER_BATCH = 500
+ANSWER_BATCH = 50  # images; with their shifts five times that: larger ones are slower and take more memory
 
 AfterEpoch = Callable[[dict[str, Any], Checkpoint], None]
 
@@ -34,7 +35,7 @@ def fit_classifier(
     after_epoch: AfterEpoch,
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
 ) -> Classifier:
-    """Train one classifier and give the average of its weights, in evaluation mode, on the CPU.
+    """Train one classifier and give the average of its weights.
 
     `after_epoch` gets each epoch's record and a checkpoint; `resume` is such a checkpoint. `validate` looks at
     the averaged net after each epoch for the record alone: the last epoch is taken, whatever it says.
@@ -44,8 +45,10 @@ def fit_classifier(
     torch.manual_seed(derived_seed(settings.seed, fold, "classifier"))
     net = Classifier(settings.net).to(device).to(memory_format=torch.channels_last)
     averaged = AveragedModel(net, multi_avg_fn=moving_average(fit.ema_decay), use_buffers=True)
-    optimiser = optim.AdamW(net.parameters(), lr=fit.lr, weight_decay=fit.weight_decay)
-    modules, optimisers = {"net": net, "averaged": averaged}, {"adamw": optimiser}
+    muon = Muon(net.kernels(), lr=fit.kernel_lr, weight_decay=fit.weight_decay)
+    adamw = optim.AdamW(net.other_parameters(), lr=fit.lr, weight_decay=fit.weight_decay)
+    modules = {"net": net, "averaged": averaged}
+    optimisers: dict[str, optim.Optimizer] = {"muon": muon, "adamw": adamw}
     if resume:
         resume.restore(modules, optimisers)
 
@@ -53,34 +56,39 @@ def fit_classifier(
     for epoch in range(resume.epochs_done if resume else 0, fit.epochs):
         draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "batches", epoch))
         net.train()
-        total_loss = torch.zeros((), device=device)
-        for number, (images, labels) in enumerate(expansion.epoch(draws), epoch * expansion.steps):
-            optimiser.param_groups[0]["lr"] = fit.lr * warm_up_then_decay(number, steps, fit.warmup)
-            optimiser.zero_grad(set_to_none=True)
+        losses = torch.zeros(expansion.steps, device=device)  # read once an epoch: reading waits for the device
+        for step, (images, labels) in enumerate(expansion.epoch(draws)):
+            rate = warm_up_then_decay(epoch * expansion.steps + step, steps, fit.warmup)
+            muon.param_groups[0]["lr"], adamw.param_groups[0]["lr"] = fit.kernel_lr * rate, fit.lr * rate
+            net.zero_grad(set_to_none=True)
             with autocast(settings.compute):
                 logits = net(images.contiguous(memory_format=torch.channels_last))
                 loss = F.cross_entropy(logits, labels, label_smoothing=fit.label_smoothing)
             loss.backward()
-            optimiser.step()
+            muon.step()
+            adamw.step()
             averaged.update_parameters(net)
-            total_loss += loss.detach()
-        mean_loss = float(total_loss) / expansion.steps
-        if not np.isfinite(mean_loss):
-            raise RunFailed(
-                f"the classifier's loss became {mean_loss} in epoch {epoch + 1} (peak learning rate {fit.lr}); "
-                f"the checkpoint after epoch {epoch} is untouched, start afresh with a smaller --fit.lr"
-            )
-        record: dict[str, Any] = {"epoch": epoch + 1, "epochs": fit.epochs, "loss": round(mean_loss, 6)}
+            losses[step] = loss.detach()
+        _require_finite(losses, fit, epoch, steps)
+        record: dict[str, Any] = {"epoch": epoch + 1, "epochs": fit.epochs, "loss": round(float(losses.mean()), 6)}
         if validate:
             record |= validate(averaged.module)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers))
-    return answering(averaged.module)
+    assert isinstance(averaged.module, Classifier)
+    return averaged.module
 
 
-def answering(net: Classifier | nn.Module) -> Classifier:
-    """The net as it answers: on the CPU, evaluation mode, fp32, as it will be exported."""
-    assert isinstance(net, Classifier)
-    return net.to("cpu").eval()
+def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int) -> None:
+    """Raise RunFailed where an epoch's losses (steps,) hold one that is no number."""
+    wrong = (~losses.isfinite()).nonzero().flatten().tolist()
+    if wrong:
+        step = wrong[0]
+        rate = warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
+        raise RunFailed(
+            f"the classifier's loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1} "
+            f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); the checkpoint after epoch {epoch} "
+            "is untouched, start afresh with smaller --fit.kernel-lr and --fit.lr"
+        )
 
 
 @torch.inference_mode()
@@ -88,9 +96,10 @@ def probabilities(net: nn.Module, images: npt.NDArray[np.uint8], device: torch.d
     """What `net` says of images uint8 (N, 28, 28), in fp32: (N, 10)."""
     was_training = net.training
     net.eval()
-    answers: list[Tensor] = []
+    said = torch.empty(len(images), 10)  # in place: small pieces kept apart would pin the heap between large ones
     for start in range(0, len(images), ANSWER_BATCH):
-        batch = torch.from_numpy(images[start : start + ANSWER_BATCH]).to(device).unsqueeze(1).float().div_(255)
-        answers.append(net(batch.contiguous(memory_format=torch.channels_last)).softmax(1).cpu())
+        part = slice(start, start + ANSWER_BATCH)
+        batch = torch.from_numpy(images[part]).to(device).unsqueeze(1).float().div_(255)
+        said[part] = net(batch.contiguous(memory_format=torch.channels_last)).softmax(1).cpu()
     net.train(was_training)
-    return torch.cat(answers).numpy() if answers else np.empty((0, 10), np.float32)
+    return said.numpy()

@@ -17,11 +17,11 @@ from tenfold import atomic, checkpoint
 from tenfold.cgan import Generator
 from tenfold.cgan_fit import drawing, fit_generator, sampler
 from tenfold.checkpoint import Checkpoint
-from tenfold.classifier import Classifier
+from tenfold.classifier import Classifier, answering
 from tenfold.compute import prepare_process
 from tenfold.digits import Digits
 from tenfold.expansion import Expansion
-from tenfold.fit import answering, fit_classifier, probabilities
+from tenfold.fit import fit_classifier, probabilities
 from tenfold.record import RunFolder, finish, finished, npz
 from tenfold.settings import Settings
 
@@ -82,12 +82,12 @@ def fit_member(task: FoldTask, report: Report) -> None:
     net = fit_classifier(expansion, task.settings, task.fold, stage.resume(), stage.after_epoch, validate)
 
     save_weights(folder / CLASSIFIER, net)
-    net.to(device)
-    answers = npz(
-        validation=probabilities(net, task.validation.images, device),
-        test=probabilities(net, task.test_images, device),
+    answers = answering(net, task.settings.net)
+    said = npz(
+        validation=probabilities(answers, task.validation.images, device),
+        test=probabilities(answers, task.test_images, device),
     )
-    atomic.write(folder / ANSWERS, answers)
+    atomic.write(folder / ANSWERS, said)
     finish(folder, [CLASSIFIER, ANSWERS], {"fold": task.fold})
     path.unlink(missing_ok=True)
 
@@ -112,11 +112,11 @@ def cut_log(run: RunFolder, folder: Path) -> None:
         run.forget_epochs_after(folder.name, stage, state.epochs_done if state else 0)
 
 
-def load_classifier(path: Path, settings: Settings) -> Classifier:
+def load_classifier(path: Path, settings: Settings) -> nn.Module:
     """The classifier that `save_weights` stored, as it answers."""
     net = Classifier(settings.net)
     load_weights(path, net)
-    return answering(net)
+    return answering(net, settings.net)
 
 
 def load_generator(path: Path, settings: Settings) -> Generator:

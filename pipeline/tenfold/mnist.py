@@ -15,6 +15,8 @@ from typing import Final
 
 import numpy as np
 from torchvision.datasets import MNIST
+from torchvision.datasets.mnist import read_image_file, read_label_file
+from torchvision.datasets.utils import check_integrity
 
 from tenfold.digits import Digits, joined
 from tenfold.errors import BadInput
@@ -40,14 +42,9 @@ def load(folder: Path, download: bool) -> tuple[Digits, Digits]:
             )
         _unpack(folder, root)
     try:
-        splits = [MNIST(str(root), train=train) for train in (True, False)]
-        train, test = (
-            Digits.of(name, split.data.numpy(), split.targets.numpy().astype(np.int64))
-            for name, split in zip(("mnist-train", "mnist-test"), splits, strict=True)
-        )
+        return _split(root, "train"), _split(root, "t10k")
     except (RuntimeError, ValueError, TypeError, KeyError, AssertionError, OSError) as error:
         raise BadInput(f"MNIST: an unpacked file in {_raw(root)} is damaged; delete it and run again") from error
-    return train, test
 
 
 def all_of(folder: Path, download: bool) -> Digits:
@@ -64,6 +61,13 @@ def cache() -> Path:
     """The user's cache folder for this program."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "tenfold"
+
+
+def _split(root: Path, name: str) -> Digits:
+    """One split of the unpacked files. Not by MNIST's constructor, which prefers old torch files lying beside them."""
+    images = read_image_file(str(_raw(root) / f"{name}-images-idx3-ubyte")).numpy()
+    labels = read_label_file(str(_raw(root) / f"{name}-labels-idx1-ubyte")).numpy()
+    return Digits.of({"train": "mnist-train", "t10k": "mnist-test"}[name], images, labels.astype(np.int64))
 
 
 def _raw(root: Path) -> Path:
@@ -104,11 +108,13 @@ def _unpack(folder: Path, root: Path) -> None:
     except (RuntimeError, OSError, EOFError, HTTPException) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             raise
-        reason = " ".join(f"{error}".split())  # torchvision's has several lines
-        raise BadInput(
-            f"MNIST: an archive in {_raw(folder)} is damaged, or none could be fetched ({reason}); "
-            "put the four original archives there"
-        ) from error
+        damaged = [name for name, md5 in MNIST.resources if not check_integrity(str(_raw(folder) / name), md5)]
+        if _archived(folder) and damaged:
+            sentence = f"{_raw(folder) / damaged[0]}: is damaged (its md5 is not the original's); fetch it again"
+        else:
+            reason = " ".join(f"{error}".split())  # torchvision's has several lines
+            sentence = f"MNIST: could not be fetched ({reason}); put its four archives in {_raw(folder)}"
+        raise BadInput(sentence) from error
     finally:
         socket.setdefaulttimeout(before)
 

@@ -11,15 +11,18 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Final
 
 from tenfold.errors import BadInput, RunFailed
+
+STOPS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -43,8 +46,9 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
     try:
         while True:
             for task in islice(waiting, workers - len(running)):
-                connection, process = _started(task)
-                running[connection] = task, process
+                with _stops_put_off():
+                    connection, process = _started(task)
+                    running[connection] = task, process
             if not running:
                 return
             for ready in wait(list(running)):
@@ -72,15 +76,34 @@ def _started(task: Task) -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(task, theirs), name=task.name, daemon=True)
-    resource_tracker.ensure_running()  # its own start would unblock the signal again
-    # Ctrl-C is the driver's to answer: the process inherits the block, and the driver hands the task over whole.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    resource_tracker.ensure_running()  # its own start would unblock the signals again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited: a stop is the driver's to answer
     try:
         process.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return ours, process
+
+
+@contextmanager
+def _stops_put_off() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until a task is handed over whole, and stands among those to be killed.
+
+    Blocking them would not do: another thread may take a signal, and Python answers it in the main one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = {stop: signal.signal(stop, lambda number, _: caught.append(number)) for stop in STOPS}
+    try:
+        yield
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
+        for number in caught[:1]:
+            signal.raise_signal(number)
 
 
 def _check(task: Task, process: BaseProcess) -> None:

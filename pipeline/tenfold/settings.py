@@ -78,6 +78,8 @@ class Net:
 
     channels: tuple[int, ...] = (16, 32, 48, 64, 96)
     """Channels of each convolution; the map is halved from 14x14 to 7x7 midway."""
+    tta_shift_px: int = 1
+    """Test-time augmentation: the answer is the mean over the image and its shifts by so many pixels; 0 for none."""
 
     def __post_init__(self) -> None:
         _require(
@@ -86,24 +88,27 @@ class Net:
             " ".join(map(str, self.channels)) or "empty",
             "two or more numbers from 1 to 1024",
         )
+        _require(0 <= self.tta_shift_px <= 14, "net.tta-shift-px", self.tta_shift_px, "a whole number from 0 to 14")
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How the classifier is trained: AdamW, linear warm-up then linear decay to zero, EMA of the weights."""
+    """How the classifier is trained: Muon and AdamW, linear warm-up then decay to zero, EMA of the weights."""
 
-    epochs: int = 9
+    epochs: int = 12
     """Passes over the training part."""
     epoch_images: int = 2048
     """An epoch shows at least this many real digits; a smaller training part is gone through several times."""
     batch_size: int = 128
     """Digits a step, generated ones included."""
-    lr: float = 0.004
-    """Peak learning rate."""
+    kernel_lr: float = 0.04
+    """Peak learning rate of Muon, which moves the convolutions' kernels."""
+    lr: float = 0.008
+    """Peak learning rate of AdamW, which moves all else."""
     warmup: float = 0.15
     """Share of all steps over which the learning rate rises."""
     weight_decay: float = 0.02
-    """AdamW's decoupled weight decay."""
+    """Decoupled weight decay of both."""
     label_smoothing: float = 0.05
     """Share of the target that is spread over all ten classes."""
     ema_decay: float = 0.99
@@ -114,6 +119,7 @@ class Fit:
         _require(self.epochs >= 1, "fit.epochs", self.epochs, "a whole number from 1")
         _require(self.epoch_images >= 1, "fit.epoch-images", self.epoch_images, "a whole number from 1")
         _require(self.batch_size >= 2, "fit.batch-size", self.batch_size, "a whole number from 2")
+        _require(0 < self.kernel_lr < 1, "fit.kernel-lr", self.kernel_lr, "a number between 0 and 1")
         _require(0 < self.lr < 1, "fit.lr", self.lr, "a number between 0 and 1")
         _require(0 <= self.warmup < 1, "fit.warmup", self.warmup, "a share from 0 to below 1")
         _require(0 <= self.weight_decay < 1, "fit.weight-decay", self.weight_decay, "a number from 0 to below 1")
@@ -130,7 +136,7 @@ class Fit:
 class Cgan:
     """The conditional GAN that draws further training digits."""
 
-    share: float = 0.1
+    share: float = 0.02
     """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
     epochs: int = 2
     """Passes over the training part."""
@@ -217,7 +223,7 @@ def to_table(settings: Settings) -> dict[str, Any]:
 
 
 def from_table(table: Mapping[str, Any]) -> Settings:
-    """The inverse of `to_table`. Raises BadInput for keys that no setting has."""
+    """The inverse of `to_table`. Raises BadInput for keys that no setting has, and for values of another type."""
     return _overlaid(Settings(), table, "")
 
 
@@ -227,12 +233,26 @@ def _overlaid(part: Part, table: Mapping[str, Any], prefix: str) -> Part:
     for key, value in table.items():
         if key not in known:
             raise BadInput(f"settings: there is no setting {prefix}{key}; `tenfold run --help` lists them")
-        now = known[key]
-        if is_dataclass(now):
-            changes[key] = _overlaid(now, value, f"{prefix}{key}.")
-        else:
-            changes[key] = type(now)(value) if isinstance(now, (tuple, Path)) else value
+        changes[key] = _read(known[key], value, f"{prefix}{key}")
     return replace(part, **changes)  # type: ignore[type-var]
+
+
+def _read(now: Any, value: Any, name: str) -> Any:
+    """A table's `value` as the type that the setting has `now`."""
+    if is_dataclass(now):
+        _require(isinstance(value, Mapping), name, value, "a table of settings")
+        return _overlaid(now, value, f"{name}.")
+    if isinstance(now, tuple):
+        _require(isinstance(value, list) and all(type(entry) is int for entry in value), name, value, "whole numbers")
+        return tuple(value)
+    if isinstance(now, float):
+        _require(type(value) in (int, float), name, value, "a number")
+        return float(value)
+    if isinstance(now, int):
+        _require(type(value) is int, name, value, "a whole number")
+        return value
+    _require(isinstance(value, str), name, value, "text")
+    return Path(value) if isinstance(now, Path) else value
 
 
 def differences(now: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:

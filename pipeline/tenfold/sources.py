@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from digit_recognizer import files
+from digit_recognizer import competition, files
 from tenfold import mnist, sample
 from tenfold.digits import Digits, joined
 from tenfold.errors import BadInput
 from tenfold.settings import Data
 
-GET_KAGGLE = f"put Kaggle's {files.ARCHIVE} there (https://www.kaggle.com/competitions/digit-recognizer/data)"
+GET_KAGGLE = f"put Kaggle's {competition.ARCHIVE} there ({competition.PAGE}/data), or let `tenfold download` do it"
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def load(data: Data) -> Sources:
         train = Digits.of("kaggle-train", rows.train_images, rows.train_labels)
         test = Digits.of("kaggle-test", rows.test_images, None)
         notes = []
-        if (len(train), len(test)) != (files.TRAIN_ROWS, files.TEST_ROWS):
+        if (len(train), len(test)) != (competition.TRAIN_ROWS, competition.TEST_ROWS):
             notes.append(
                 f"note: {place} has {len(train):,} + {len(test):,} rows, the competition's own files "
-                f"{files.TRAIN_ROWS:,} + {files.TEST_ROWS:,}"
+                f"{competition.TRAIN_ROWS:,} + {competition.TEST_ROWS:,}"
             )
         try:
             extra = mnist.all_of(_folder(data.data), download=True)
@@ -86,5 +86,5 @@ def _folder(place: Path) -> Path:
 def _kaggle_place(folder: Path) -> Path:
     place = files.found(folder)
     if place is None:
-        raise BadInput(f"{folder}: holds neither {files.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
+        raise BadInput(f"{folder}: holds neither {competition.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
     return place

@@ -8,21 +8,31 @@ from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
+from digit_recognizer.client import KaggleFailed
+from digit_recognizer.command import BadLimit, NotInstalled
+from digit_recognizer.kernel import BuildFailed
 from digit_recognizer.rows import DamagedFile
+from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
+from tenfold.cli.kernel import kernel
 from tenfold.cli.predict import predict
 from tenfold.cli.run import layered, run
 from tenfold.cli.score import score
+from tenfold.cli.submissions import submissions
+from tenfold.cli.submit import submit
 from tenfold.errors import BadInput, RunFailed
 from tenfold_onnx.contract import BadInput as BadModelInput
 
 # What each package comes with, for the sentence that names a missing one.
 EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "filelock", "tqdm", "tomli_w"),
+              "tqdm", "tomli_w"),
     "images": ("PIL",),
+    "kaggle": ("filelock",),
 }  # fmt: skip
+
+KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
 
 app = App(
     name="tenfold",
@@ -33,13 +43,13 @@ app = App(
     suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
-for command in (run, score, predict, generate, export):
+for command in (run, score, predict, generate, export, download, submit, submissions, kernel):
     app.command(command)
 
 
 def main() -> NoReturn:
-    """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job may ignore
     sys.exit(status(sys.argv[1:]))
 
 
@@ -51,10 +61,14 @@ def status(tokens: list[str]) -> int:
         command = tokens[0] if tokens and tokens[0] in app else ""
         sentence = " ".join(str(error).split()).rstrip(".")
         return _said(f"{sentence}. `{' '.join(filter(None, ('tenfold', command, '--help')))}` shows what there is.", 2)
-    except (BadInput, BadModelInput, DamagedFile) as error:
+    except (BadInput, BadModelInput, BadLimit, DamagedFile) as error:
         return _said(str(error), 2)
-    except RunFailed as error:
+    except (RunFailed, BuildFailed) as error:
         return _said(str(error), 1)
+    except KaggleFailed as error:
+        return _said(str(error), KAGGLE_FAILED[error.kind])
+    except NotInstalled as error:
+        return _said(str(error), 2)
     except OSError as error:
         where = error.filename or "system"
         return _said(f"{where}: {error.strerror or error}; mend that, and the same command works or continues", 1)
@@ -63,8 +77,8 @@ def status(tokens: list[str]) -> int:
             if error.name and error.name.partition(".")[0] in packages:
                 return _said(f"{error.name} is not installed; pip install 'tenfold[{extra}]'", 2)
         raise
-    except KeyboardInterrupt:
-        return _said("stopped; the same command continues where this one was", 130)
+    except KeyboardInterrupt as stop:
+        return _said(str(stop) or "stopped; the same command continues where this one was", 130)
     return 0
 
 

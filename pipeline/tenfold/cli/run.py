@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from cyclopts import App, ArgumentCollection
 from cyclopts.config import Dict
 
+from digit_recognizer.client import Limits
 from tenfold.errors import BadInput
 from tenfold.presets import PRESETS, Preset
-from tenfold.settings import Settings
+from tenfold.settings import Data, Settings, from_table
 
 
 def run(
@@ -47,7 +49,10 @@ def run(
     from tenfold.run import settled
     from tenfold.settings import to_table
 
-    asked, line = settled(settings or Settings())
+    wanted = settings or Settings()
+    if not dry_run:
+        _offer_download(wanted.data)
+    asked, line = settled(wanted)
     if dry_run:
         print(tomli_w.dumps(to_table(asked)), end="")
         return
@@ -55,13 +60,27 @@ def run(
     carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh)
 
 
+def _offer_download(data: Data) -> None:
+    """Where Kaggle's files are wanted and missing, and there are credentials and a person to ask: ask, then fetch."""
+    from digit_recognizer import client, credentials, files
+    from tenfold.mnist import present
+
+    wanted = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
+    if not wanted or not sys.stdin.isatty() or files.found(data.data) is not None or not credentials.present():
+        return
+    question = f"{data.data} does not hold Kaggle's files. Download them with your Kaggle credentials? [y/N] "
+    if input(question).strip().lower() in ("y", "yes"):
+        print(f"downloaded {client.download(data.data, Limits().upload_s)}")
+
+
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Fill in what `tenfold run` was not told: from --config first, then from the preset."""
+    _require_paths(arguments)
     if commands != ("run",):
         return
     config = _given(arguments, "--config")
     if config is not None:
-        Dict(_read(Path(config)), source=config, use_commands_as_keys=False)(app, commands, arguments)
+        Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False)(app, commands, arguments)
     preset = _given(arguments, "--preset") or "fast"
     table = PRESETS.get(preset)  # type: ignore[call-overload]  # an unknown one is refused by its type
     if table:
@@ -77,18 +96,33 @@ def _require_whole_numbers(arguments: ArgumentCollection) -> None:
                 raise BadInput(f"{argument.name}: is {token.value} where a whole number belongs")
 
 
+def _require_paths(arguments: ArgumentCollection) -> None:
+    """Refuse an empty path, which would mean the current folder: an unset variable of a script, most likely."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if token.value == "" and "Path" in str(argument.hint):
+                raise BadInput(f"{argument.name}: is empty where a path belongs")
+
+
 def _given(arguments: ArgumentCollection, name: str) -> str | None:
     tokens = arguments[name].tokens
     return tokens[-1].value if tokens else None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A TOML file's settings; a recorded run's sections [data] and [compute] are plain options here."""
+def read_settings(path: Path) -> dict[str, Any]:
+    """The settings of a TOML file, which has the form of a run's settings.toml, as options are called.
+
+    Raises BadInput for what is no such file.
+    """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: can't be read ({error.strerror}); give a TOML file of settings") from error
     except ValueError as error:  # no TOML, or no UTF-8
         raise BadInput(f"{path}: is no TOML ({error}); correct it") from error
-    sections = [table.pop(name, {}) for name in ("data", "compute") if isinstance(table.get(name), dict)]
+    try:
+        from_table(table)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    sections = [table.pop(name, {}) for name in ("data", "compute")]  # whose entries are plain options
     return table | {key: value for section in sections for key, value in section.items()}
