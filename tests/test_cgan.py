@@ -17,6 +17,7 @@ from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator
 from tenfold.cgan_fit import _spread, fit_generator, sampler
 from tenfold.checkpoint import Checkpoint
 from tenfold.compute import prepare_process
+from tenfold.draws import Stream
 from tenfold.settings import Cgan, Compute, Settings
 
 SETTINGS = Settings(
@@ -49,7 +50,7 @@ def fitted(
         states.append(replace(state, tensors={key: value.clone() for key, value in state.tensors.items()}))
         grids.append(grid)
 
-    return fit_generator(*bars(64), settings, fold, resume, after_epoch), records, states, grids
+    return fit_generator(*bars(64), settings, Stream(settings.seed, fold), resume, after_epoch), records, states, grids
 
 
 def drawn(generator: Generator, labels: list[int], seed: int = 0) -> torch.Tensor:
@@ -128,7 +129,7 @@ def test_fewer_digits_than_a_batch_still_train() -> None:
         torch.from_numpy(digits.images),
         torch.from_numpy(digits.known_labels()),
         SETTINGS,
-        0,
+        Stream(0, 0),
         None,
         lambda *_: None,
     )

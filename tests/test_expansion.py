@@ -46,7 +46,7 @@ def test_an_epoch_shows_every_digit_once_under_its_label() -> None:
 def test_batches_have_the_share_of_generated_digits(n: int, batch: int, share: float, floor: int) -> None:
     source = expansion(n, batch_size=batch, share=share, sample=blank, epoch_images=floor)
     made = round(share * batch)
-    real = min(batch - made, n)
+    real = batch - made
     found = batches(source)
     assert len(found) == source.steps == max(1, max(n, floor) // real)
     for images, labels in found:

@@ -15,6 +15,7 @@ from tenfold.checkpoint import Checkpoint
 from tenfold.classifier import Classifier
 from tenfold.compute import prepare_process
 from tenfold.digits import Digits
+from tenfold.draws import Stream
 from tenfold.errors import RunFailed
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
@@ -44,7 +45,7 @@ def trained(
         records.append(record)
         states.append(replace(state, tensors={key: value.clone() for key, value in state.tensors.items()}))
 
-    return fit_classifier(expansion, settings, fold, resume, after_epoch), records, states
+    return fit_classifier(expansion, settings, Stream(settings.seed, fold), resume, after_epoch), records, states
 
 
 def same_weights(a: torch.nn.Module, b: torch.nn.Module) -> bool:

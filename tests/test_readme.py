@@ -37,7 +37,8 @@ COMMANDS = [
 def home(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a reader is who has followed the README this far."""
     home = tmp_path_factory.mktemp("reader")
-    shutil.copytree(finished_run, home / "runs" / "first")
+    for name in ("first", "second"):
+        shutil.copytree(finished_run, home / "runs" / name)
     images = sample.load()[1].images
     (home / "test.csv").write_bytes(rows.render(images))
     Image.fromarray(255 - images[7]).resize((280, 280)).save(home / "seven.png")

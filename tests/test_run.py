@@ -14,10 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from conftest import SMOKE, tenfold
 
 from digit_recognizer import competition, rows, submission
-from tenfold import sample
+from tenfold import artefacts, sample
+from tenfold.fit import probabilities
+from tenfold.record import RunFolder
 from tenfold_onnx import Classifier, Generator
 
 SAME_BYTES = [
@@ -25,9 +28,11 @@ SAME_BYTES = [
     "oof.npz",
     "test_probabilities.npz",
     "classifier.onnx",
+    "classifier_light.onnx",
     "generator.onnx",
-    "fold-0/classifier.safetensors",
-    "fold-1/generator.safetensors",
+    "fold-0-net-0/classifier.safetensors",
+    "fold-1-generator/generator.safetensors",
+    "light/classifier.safetensors",
     "generator/generator.safetensors",
 ]
 
@@ -41,21 +46,21 @@ def test_it_leaves_everything_that_was_promised(finished_run: Path) -> None:
     assert found >= {
         *SAME_BYTES,
         *("settings.toml", "environment.json", "data.json", "metrics.json", "metrics.jsonl"),
-        "fold-0/grids/epoch-001.png",
+        "fold-0-generator/grids/epoch-001.png",
     }
     assert not any(name.endswith((".pt", ".pth", ".pkl", ".tmp")) or "checkpoint" in name for name in found)
     metrics = json.loads((finished_run / "metrics.json").read_text())
     assert metrics["honest"] is True and metrics["judge"]["rows"] == 360
     assert metrics["cross_validation"]["mean"] == pytest.approx(np.mean(metrics["cross_validation"]["folds"]))
     lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()]
-    assert len(lines) == 2 * (1 + 2) + 1  # two folds of one cGAN and two classifier epochs, and the one that ships
+    assert len(lines) == 3 * (1 + 2)  # two folds and what ships, of one cGAN and two classifier epochs each
 
 
 def test_the_out_of_fold_answers_are_those_of_nets_that_did_not_see_the_row(finished_run: Path) -> None:
     with np.load(finished_run / "oof.npz") as oof:
         assert oof["probabilities"].shape == (1437, 10) and set(oof["fold"].tolist()) == {0, 1}
         for fold in (0, 1):
-            with np.load(finished_run / f"fold-{fold}" / "answers.npz") as answers:
+            with np.load(finished_run / f"fold-{fold}-net-0" / "answers.npz") as answers:
                 assert (oof["probabilities"][oof["fold"] == fold] == answers["validation"]).all()
         metrics = json.loads((finished_run / "metrics.json").read_text())
         errors = int((oof["probabilities"].argmax(1) != oof["labels"]).sum())
@@ -70,9 +75,11 @@ def test_predicting_the_test_csv_gives_the_submission(finished_run: Path, tmp_pa
 
 
 def test_the_exported_ensemble_is_the_mean_of_the_folds(finished_run: Path) -> None:
-    with np.load(finished_run / "fold-0/answers.npz") as a, np.load(finished_run / "fold-1/answers.npz") as b:
-        expected = (a["test"] + b["test"]) / 2
-    said = Classifier(finished_run / "classifier.onnx").predict(sample.load()[1].images)
+    images = sample.load()[1].images
+    nets = artefacts.members(RunFolder(finished_run))
+    expected = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
+    assert len(nets) == 2
+    said = Classifier(finished_run / "classifier.onnx").predict(images)
     assert said.probabilities == pytest.approx(expected, abs=1e-5)
     assert (submission.read(finished_run / "submission.csv") == said.label).all()
 
@@ -132,18 +139,18 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(finished_run: Path,
     assert differing(tmp_path / "run", finished_run) == []
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert (
-        len(lines) == len({tuple(json.loads(line)[key] for key in ("task", "stage", "epoch")) for line in lines}) == 7
+        len(lines) == len({tuple(json.loads(line)[key] for key in ("task", "stage", "epoch")) for line in lines}) == 9
     )
 
 
 def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(finished_run, copy)
-    weights = copy / "fold-1" / "classifier.safetensors"
+    weights = copy / "fold-1-net-0" / "classifier.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "fold-1 classifier epoch 2/2" in done.stdout and "fold-0" not in done.stdout
+    assert "fold-1-net-0 classifier epoch 2/2" in done.stdout and done.stdout.count(" epoch ") == 2
     assert differing(copy, finished_run) == []
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn, optim
-from torch.optim.swa_utils import AveragedModel
+from torch import Tensor, optim
 
 from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
 from tenfold.checkpoint import Checkpoint
 from tenfold.compute import autocast
-from tenfold.draws import derived_seed
-from tenfold.errors import RunFailed
+from tenfold.draws import Stream
+from tenfold.errors import Diverged
 from tenfold.expansion import Sampler
-from tenfold.schedule import moving_average, passes_per_epoch, steps_per_epoch
+from tenfold.schedule import MovingAverage, RateCut, cut_rate, passes_per_epoch, steps_per_epoch
 from tenfold.settings import Settings
 from tenfold_onnx.images import sheet_png
 
@@ -32,37 +31,40 @@ def fit_generator(
     images: Tensor,
     labels: Tensor,
     settings: Settings,
-    fold: int,
+    stream: Stream,
     resume: Checkpoint | None,
     after_epoch: AfterEpoch,
+    rate_cuts: Sequence[RateCut] = (),
 ) -> Generator:
     """Train the two players on uint8 (N, 28, 28) and int64 (N,); give the averaged generator, in evaluation mode.
 
     `after_epoch` gets each epoch's record, a checkpoint, and a PNG of digits drawn from fixed z: a row a digit.
     The record's "variety" is 1 where drawn digits of a class differ as much as real ones, near 0 after a collapse.
-    Raises RunFailed where a loss stops being a number.
+    Raises Diverged where a loss stops being a number.
     """
     cgan, device = settings.cgan, images.device
-    torch.manual_seed(derived_seed(settings.seed, fold, "cgan"))
+    torch.manual_seed(stream.seed_of("cgan"))
     generator = Generator(cgan).to(device).to(memory_format=torch.channels_last)
     discriminator = Discriminator(cgan).to(device).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(generator, multi_avg_fn=moving_average(cgan.ema_decay), use_buffers=True)
+    averaged = MovingAverage(generator, cgan.ema_decay)
     betas = (0.5, 0.99)
     optimiser_g = optim.Adam(generator.parameters(), lr=cgan.lr, betas=betas)
     optimiser_d = optim.Adam(discriminator.parameters(), lr=cgan.lr, betas=betas)
-    modules = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    modules = {"generator": generator, "discriminator": discriminator, "averaged": averaged.net}
     optimisers = {"adam_g": optimiser_g, "adam_d": optimiser_d}
     if resume:
         resume.restore(modules, optimisers)
 
     real_spread = _spread(images[:SPREAD_DIGITS], labels[:SPREAD_DIGITS])
-    batch = min(cgan.batch_size, len(images))
+    batch = cgan.batch_size
     steps = steps_per_epoch(len(images), cgan.epoch_images, batch)
     for epoch in range(resume.epochs_done if resume else 0, cgan.epochs):
-        draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "cgan batches", epoch))
+        draws = torch.Generator(device).manual_seed(stream.seed_of("cgan batches", epoch))
         passes = passes_per_epoch(len(images), steps, batch)
         order = torch.cat([torch.randperm(len(images), generator=draws, device=device) for _ in range(passes)])
         losses = torch.zeros(2, device=device)
+        lr = cgan.lr * cut_rate(rate_cuts, epoch)
+        optimiser_d.param_groups[0]["lr"] = optimiser_g.param_groups[0]["lr"] = lr
         for step in range(steps):
             index = order[step * batch : (step + 1) * batch]
             real = images[index].unsqueeze(1).float().div_(255).contiguous(memory_format=torch.channels_last)
@@ -84,15 +86,16 @@ def fit_generator(
             optimiser_g.step()
             discriminator.requires_grad_(True)
 
-            averaged.update_parameters(generator)
+            averaged.update(epoch * steps + step)
             losses += torch.stack([loss_d.detach(), loss_g.detach()])
         mean_d, mean_g = (losses / steps).tolist()
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
-            raise RunFailed(
-                f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {cgan.lr}); "
-                f"the checkpoint after epoch {epoch} is untouched, start afresh with a smaller --cgan.lr"
+            raise Diverged(
+                f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {lr:.2g}); "
+                f"the checkpoint after epoch {epoch} is untouched. Continue from it with --cut-rates 0.5, "
+                "or start afresh with a smaller --cgan.lr"
             )
-        drawn = _drawn(averaged.module, settings, fold)
+        drawn = _drawn(averaged.net, settings, stream)
         record = {
             "epoch": epoch + 1,
             "epochs": cgan.epochs,
@@ -102,12 +105,11 @@ def fit_generator(
         }
         grid = sheet_png(drawn.cpu().numpy(), GRID_COLUMNS)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), grid)
-    return drawing(averaged.module)
+    return drawing(averaged.net)
 
 
-def drawing(generator: Generator | nn.Module) -> Generator:
+def drawing(generator: Generator) -> Generator:
     """The generator as it draws: evaluation mode."""
-    assert isinstance(generator, Generator)
     return generator.eval()
 
 
@@ -125,10 +127,10 @@ def sampler(generator: Generator, z_dim: int) -> Sampler:
     return sample
 
 
-def _drawn(generator: nn.Module, settings: Settings, fold: int) -> Tensor:
+def _drawn(generator: Generator, settings: Settings, stream: Stream) -> Tensor:
     """A digit for each of GRID_LABELS, uint8 (100, 28, 28), on z that stays the same through training."""
     device = next(generator.parameters()).device
-    draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "cgan grid"))
+    draws = torch.Generator(device).manual_seed(stream.seed_of("cgan grid"))
     was_training = generator.training
     images = sampler(drawing(generator), settings.cgan.z_dim)(GRID_LABELS.to(device), draws)
     generator.train(was_training)

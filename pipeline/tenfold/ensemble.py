@@ -1,4 +1,4 @@
-"""From the folds' answers to the ensemble's: out-of-fold probabilities and the mean over the test rows."""
+"""From the nets' answers to cross-validation: out-of-fold probabilities, and what they are worth."""
 
 from __future__ import annotations
 
@@ -10,18 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tenfold.errors import BadInput
-from tenfold.member import ANSWERS
 from tenfold.record import RunFolder
+from tenfold.tasks import ANSWERS
 
 FLOOR = 1e-12  # keeps the logarithm of a probability finite
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the members say."""
-
-    oof: npt.NDArray[np.float32]  # (N, 10): each row by the one member that did not train on it
-    test: npt.NDArray[np.float32]  # (M, 10): mean probability over all members
 
 
 @dataclass(frozen=True)
@@ -43,20 +35,21 @@ class CrossValidation:
         )
 
 
-def gathered(run: RunFolder, fold_of: npt.NDArray[np.int64], test_rows: int) -> Answers:
-    """Put the folds' stored answers together. Raises BadInput where one is missing or damaged."""
-    k = int(fold_of.max()) + 1
-    oof = np.zeros((len(fold_of), 10), np.float32)
-    test = np.zeros((test_rows, 10), np.float64)
-    for fold in range(k):
-        path = run.fold(fold) / ANSWERS
-        try:
-            with np.load(path) as stored:
-                oof[fold_of == fold] = stored["validation"]
-                test += stored["test"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path}: can't be read ({error}); the same command fits that fold anew") from error
-    return Answers(oof, (test / k).astype(np.float32))
+def out_of_fold(run: RunFolder, fold_of: npt.NDArray[np.int64], nets: int) -> npt.NDArray[np.float32]:
+    """Probabilities (N, 10): for each row the mean over the nets of its fold, which did not train on it.
+
+    Raises BadInput where an answer is missing or damaged.
+    """
+    oof = np.zeros((len(fold_of), 10), np.float64)
+    for fold in range(int(fold_of.max()) + 1):
+        for net in range(nets):
+            path = run.net(fold, net) / ANSWERS
+            try:
+                with np.load(path) as stored:
+                    oof[fold_of == fold] += stored["validation"]
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+                raise BadInput(f"{path}: can't be read ({error}); the same command fits that net anew") from error
+    return (oof / nets).astype(np.float32)
 
 
 def cross_validated(

@@ -9,3 +9,7 @@ class BadInput(ValueError):
 
 class RunFailed(RuntimeError):
     """The work was well asked for and still failed; the message says where and what to do. Exit code 1."""
+
+
+class Diverged(RunFailed):
+    """A loss became no number."""

@@ -34,8 +34,8 @@ class Expansion:
 
     @property
     def real_per_step(self) -> int:
-        """Real digits in each batch; fewer than asked for where there are not that many."""
-        return min(self.batch_size - self.generated_per_step, len(self.images))
+        """Real digits in each batch."""
+        return self.batch_size - self.generated_per_step
 
     @property
     def steps(self) -> int:

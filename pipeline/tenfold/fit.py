@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,17 +11,17 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
-from torch.optim.swa_utils import AveragedModel
 
 from tenfold.checkpoint import Checkpoint
 from tenfold.classifier import Classifier
 from tenfold.compute import autocast
-from tenfold.draws import derived_seed
-from tenfold.errors import RunFailed
+from tenfold.draws import Stream
+from tenfold.errors import Diverged
 from tenfold.expansion import Expansion
 from tenfold.muon import Muon
-from tenfold.schedule import moving_average, warm_up_then_decay
+from tenfold.schedule import MovingAverage, RateCut, cut_rate, warm_up_then_decay
 from tenfold.settings import Fit, Settings
+from tenfold.weights import load_weights
 
 ANSWER_BATCH = 50  # images; with their shifts five times that: larger ones are slower and take more memory
 
@@ -30,35 +31,42 @@ AfterEpoch = Callable[[dict[str, Any], Checkpoint], None]
 def fit_classifier(
     expansion: Expansion,
     settings: Settings,
-    fold: int,
+    stream: Stream,
     resume: Checkpoint | None,
     after_epoch: AfterEpoch,
     validate: Callable[[nn.Module], dict[str, float]] | None = None,
+    init: Path | None = None,
+    rate_cuts: Sequence[RateCut] = (),
 ) -> Classifier:
     """Train one classifier and give the average of its weights.
 
     `after_epoch` gets each epoch's record and a checkpoint; `resume` is such a checkpoint. `validate` looks at
-    the averaged net after each epoch for the record alone: the last epoch is taken, whatever it says.
-    Raises RunFailed where the loss stops being a number.
+    the averaged net after each epoch for the record alone: the last epoch is taken, whatever it says. `init` is
+    a file of weights to begin with. Raises Diverged where the loss stops being a number.
     """
     fit, device = settings.fit, expansion.images.device
-    torch.manual_seed(derived_seed(settings.seed, fold, "classifier"))
-    net = Classifier(settings.net).to(device).to(memory_format=torch.channels_last)
-    averaged = AveragedModel(net, multi_avg_fn=moving_average(fit.ema_decay), use_buffers=True)
+    torch.manual_seed(stream.seed_of("classifier"))
+    net = Classifier(settings.net)
+    if init:
+        load_weights(init, net)
+    net = net.to(device).to(memory_format=torch.channels_last)
+    averaged = MovingAverage(net, fit.ema_decay)
     muon = Muon(net.kernels(), lr=fit.kernel_lr, weight_decay=fit.weight_decay)
     adamw = optim.AdamW(net.other_parameters(), lr=fit.lr, weight_decay=fit.weight_decay)
-    modules = {"net": net, "averaged": averaged}
+    modules = {"net": net, "averaged": averaged.net}
     optimisers: dict[str, optim.Optimizer] = {"muon": muon, "adamw": adamw}
     if resume:
         resume.restore(modules, optimisers)
 
     steps = fit.epochs * expansion.steps
     for epoch in range(resume.epochs_done if resume else 0, fit.epochs):
-        draws = torch.Generator(device).manual_seed(derived_seed(settings.seed, fold, "batches", epoch))
+        draws = torch.Generator(device).manual_seed(stream.seed_of("batches", epoch))
         net.train()
+        peak = cut_rate(rate_cuts, epoch)
         losses = torch.zeros(expansion.steps, device=device)  # read once an epoch: reading waits for the device
         for step, (images, labels) in enumerate(expansion.epoch(draws)):
-            rate = warm_up_then_decay(epoch * expansion.steps + step, steps, fit.warmup)
+            n = epoch * expansion.steps + step
+            rate = peak * warm_up_then_decay(n, steps, fit.warmup)
             muon.param_groups[0]["lr"], adamw.param_groups[0]["lr"] = fit.kernel_lr * rate, fit.lr * rate
             net.zero_grad(set_to_none=True)
             with autocast(settings.compute):
@@ -67,27 +75,27 @@ def fit_classifier(
             loss.backward()
             muon.step()
             adamw.step()
-            averaged.update_parameters(net)
+            averaged.update(n)
             losses[step] = loss.detach()
-        _require_finite(losses, fit, epoch, steps)
+        _require_finite(losses, fit, epoch, steps, peak)
         record: dict[str, Any] = {"epoch": epoch + 1, "epochs": fit.epochs, "loss": round(float(losses.mean()), 6)}
         if validate:
-            record |= validate(averaged.module)
+            record |= validate(averaged.net)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers))
-    assert isinstance(averaged.module, Classifier)
-    return averaged.module
+    return averaged.net
 
 
-def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int) -> None:
-    """Raise RunFailed where an epoch's losses (steps,) hold one that is no number."""
+def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, peak: float) -> None:
+    """Raise Diverged where an epoch's losses (steps,) hold one that is no number."""
     wrong = (~losses.isfinite()).nonzero().flatten().tolist()
     if wrong:
         step = wrong[0]
-        rate = warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
-        raise RunFailed(
+        rate = peak * warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
+        raise Diverged(
             f"the classifier's loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1} "
             f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); the checkpoint after epoch {epoch} "
-            "is untouched, start afresh with smaller --fit.kernel-lr and --fit.lr"
+            "is untouched. Continue from it with --cut-rates 0.5, or start afresh with lower "
+            "--fit.kernel-lr and --fit.lr"
         )
 
 

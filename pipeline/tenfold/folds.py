@@ -7,7 +7,7 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
 from tenfold.digits import Digits
-from tenfold.draws import derived_seed
+from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import BadInput
 
 
@@ -27,7 +27,7 @@ def stratified(digits: Digits, k: int, seed: int) -> npt.NDArray[np.int64]:
             f"folds: {k} folds need {k} distinct images of each digit, and there are {counts[rarest]} of digit "
             f"{rarest}; ask for fewer folds or bring more data"
         )
-    splitter = StratifiedKFold(k, shuffle=True, random_state=derived_seed(seed, 0, "folds") % 2**32)
+    splitter = StratifiedKFold(k, shuffle=True, random_state=Stream(seed, ALL_DIGITS).seed_of("folds") % 2**32)
     fold_of_image = np.empty(len(first), np.int64)
     for fold, (_, validated) in enumerate(splitter.split(first, labels)):
         fold_of_image[validated] = fold

@@ -6,15 +6,17 @@ each image up by its bytes. A published submission with leaderboard score 0.9919
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tenfold import sources
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
+from tenfold.settings import Data
 
 LEADERBOARD_ROWS: Final = 7000  # every published score checked is a multiple of 1/7000
 Z95: Final = 1.959964  # two-sided 95 % of the standard normal
@@ -41,6 +43,16 @@ class Verdict:
             return line
         margin = f"{self.accuracy:.5f} ± {self.leaderboard_margin:.5f}"
         return f"{line}; a leaderboard on {LEADERBOARD_ROWS:,} rows would show {margin}"
+
+
+def verdicts(data: Data, test: Digits, *answers: npt.NDArray[np.int64]) -> list[dict[str, Any] | None]:
+    """A Verdict as plain values for each of `answers` (N,); None, and a printed reason, where there is no key."""
+    try:
+        key = answer_key(test, sources.reference(data))
+    except BadInput as reason:
+        print(f"no offline judge: {reason}")
+        return [None] * len(answers)
+    return [asdict(judged(labels, key)) for labels in answers]
 
 
 def answer_key(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ their bytes, which on these files is exact: all 70,000 are distinct.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,15 @@ class Overlap:
     added: int  # rows that the further source added to training
     kept: int  # rows trained on
     honest: bool  # whether training saw nothing of the test set
+    inherited: dict[str, Any] | None = None  # this record of the run whose nets this one began with
 
     def sentence(self) -> str:
         """One line for people."""
+        if self.inherited and not self.inherited["honest"]:
+            return (
+                f"overlap: INHERITED. The nets that this run begins with were trained on {self.inherited['in_test']:,} "
+                "test images with their labels: every score of this run is LEAKED and says nothing"
+            )
         if not self.honest:
             return (
                 f"overlap: ALLOWED. Training on all {self.kept:,} rows, {self.in_test:,} of them test images with "

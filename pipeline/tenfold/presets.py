@@ -12,6 +12,7 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
         "folds": 2,
         "net": {"channels": [8, 16, 24]},
         "fit": {"epochs": 2},
+        "light": {"channels": [8, 16, 24], "epochs": 2},
         "cgan": {"epochs": 1, "width": 8, "share": 0.1},
     },
     # minutes on two cores

@@ -3,8 +3,9 @@
 runs/<name>/
     settings.toml, environment.json, data.json    what was asked for, on what, with which digits
     metrics.jsonl                                 a line an epoch, from every fold and stage
-    fold-0/ ... fold-<k-1>/, generator/           one folder a task: weights, answers, grids, done.json
-    oof.npz, test_probabilities.npz, submission.csv, classifier.onnx, generator.onnx, metrics.json, done.json
+    fold-0-net-0/, ..., light/                    one folder a classifier: weights, answers, done.json
+    fold-0-generator/, ..., generator/            one folder a generator: weights, grids, done.json
+    oof.npz, test_probabilities.npz, submission.csv, three models as *.onnx, metrics.json, done.json
 """
 
 from __future__ import annotations
@@ -58,13 +59,22 @@ class RunFolder:
 
     path: Path
 
-    def fold(self, fold: int) -> Path:
-        """The folder of one fold's task."""
-        return self.path / f"fold-{fold}"
+    def net(self, fold: int, net: int) -> Path:
+        """The folder of one of a fold's nets."""
+        return self.path / f"fold-{fold}-net-{net}"
+
+    def fold_generator(self, fold: int) -> Path:
+        """The folder of a fold's generator."""
+        return self.path / f"fold-{fold}-generator"
+
+    @property
+    def light(self) -> Path:
+        """The folder of the light net, which is fitted on all training digits."""
+        return self.path / "light"
 
     @property
     def generator(self) -> Path:
-        """The folder of the task that fits the generator that ships."""
+        """The folder of the generator that ships, which is fitted on all training digits."""
         return self.path / "generator"
 
     def write_json(self, name: str, value: Any) -> None:

@@ -10,33 +10,31 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from digit_recognizer import submission
-from tenfold import artefacts, atomic, compute, ensemble, folds, judge, overlap, pool, record, sources
+from tenfold import artefacts, atomic, compute, ensemble, folds, inherit, judge, overlap, pool, record, sources
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
-from tenfold.member import (
-    FoldTask,
-    ShippedGeneratorTask,
-    cut_log,
-    fit_member,
-    fit_shipped_generator,
-)
+from tenfold.inherit import Parent
 from tenfold.overlap import Overlap
+from tenfold.plan import Plan
 from tenfold.progress import Progress
-from tenfold.record import RunFolder
+from tenfold.record import RunFolder, finished
 from tenfold.settings import Settings
 from tenfold.sources import Sources
+from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
 from tenfold_onnx import Classifier
+from tenfold_onnx.write.graphs import Ensemble
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
 SUBMISSION: Final = "submission.csv"
+PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity checks of the export come before
 ARTEFACTS: Final = (
     "oof.npz",
     "test_probabilities.npz",
     SUBMISSION,
-    artefacts.CLASSIFIER_ONNX,
-    artefacts.GENERATOR_ONNX,
+    *artefacts.MODELS,
     record.DATA,
     record.METRICS,
 )
@@ -45,36 +43,59 @@ ARTEFACTS: Final = (
 def settled(settings: Settings) -> tuple[Settings, str]:
     """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
     data, line = sources.settled(settings.data)
-    return replace(settings, data=data, compute=compute.settled(settings.compute, settings.folds + 1)), line
+    parallel = compute.settled(settings.compute, settings.folds * settings.nets + 1)
+    init = settings.init.resolve() if settings.init else None
+    return replace(settings, data=data, compute=parallel, init=init), line
 
 
-def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
+def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | None = None) -> dict[str, Any]:
     """Carry out settled settings in the folder `path`, or continue there; give the metrics.
 
-    Raises BadInput for what can't work and RunFailed for what went wrong; either way the same call continues.
+    `cut_rates` is a factor on the learning rates of those trainings whose loss became no number at an earlier
+    start. Raises BadInput for what can't work and RunFailed for what went wrong; either way the same call
+    continues.
     """
     started = time.monotonic()
+    parent = inherit.parent(settings)
     found = sources.load(settings.data)  # before anything is written
     with record.opened(path, settings, fresh) as folder:
-        if _complete(folder, settings):
+        plan = Plan(settings, folder)
+        if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(record.METRICS))
-        digits, overlapping = _guarded(folder, found, settings)
+        if cut_rates is not None:
+            _cut_rates(plan, cut_rates)
+        digits, overlapping = _guarded(folder, found, settings, parent)
         test = found.test
         del found  # Kaggle's rows and MNIST's again, 110 MB
         fold_of = folds.stratified(digits, settings.folds, settings.seed)
-        _fit(folder, settings, digits, test, fold_of)
-        answers = ensemble.gathered(folder, fold_of, len(test))
-        oof = record.npz(probabilities=answers.oof, labels=digits.known_labels(), fold=fold_of, origin=digits.origin)
+        plan.require_full_batches(fold_of)
+        if parent:
+            inherit.guard(parent, digits, fold_of, test)
+        for place in plan.places():
+            cut_log(folder, place)
+        _fit(plan, plan.generators_left(digits, fold_of), "cgan", plan.generator_epochs())
+        _fit(plan, plan.classifiers_left(digits, fold_of, parent), "classifier", plan.classifier_epochs())
+        oof = record.npz(
+            probabilities=ensemble.out_of_fold(folder, fold_of, settings.nets),
+            labels=digits.known_labels(),
+            fold=fold_of,
+            origin=digits.origin,
+            fingerprint=digits.fingerprints(),
+        )
         atomic.write(path / "oof.npz", oof)
         artefacts.export(folder)
-        labels = _submit(folder, answers.test, test)
+        labels = _submit(folder, test)
+        light = Classifier(path / artefacts.LIGHT_ONNX).predict(test.images).label
+        verdict, light_verdict = judge.verdicts(settings.data, test, labels, light)
         metrics = {
             "honest": overlapping.honest,
             "source": settings.data.source,
             "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
-            "judge": _judged(settings, test, labels),
+            "judge": verdict,
+            "judge_light": light_verdict,
             "overlap": asdict(overlapping),
+            "rate_cuts": {place.name: [asdict(cut) for cut in rate_cuts(place)] for place in plan.places()},
             "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
         }
         folder.write_json(record.METRICS, metrics)
@@ -82,18 +103,25 @@ def run(settings: Settings, path: Path, fresh: bool = False) -> dict[str, Any]:
         return _told(folder, metrics)
 
 
-def _complete(folder: RunFolder, settings: Settings) -> bool:
-    """Whether nothing is left to do, every file of every task being as it was when the task was done."""
-    tasks = [folder.generator, *(folder.fold(fold) for fold in range(settings.folds))]
-    return all(record.finished(path) is not None for path in (folder.path, *tasks))
+def _cut_rates(plan: Plan, factor: float) -> None:
+    """Order smaller learning rates where a loss became no number. Raises BadInput where none did."""
+    if not 0 < factor < 1:
+        raise BadInput(f"cut-rates: is {factor} where a factor between 0 and 1 belongs")
+    cut = [place.name for place in plan.places() if order_rate_cut(place, factor)]
+    if not cut:
+        raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
+    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
 
 
-def _guarded(folder: RunFolder, found: Sources, settings: Settings) -> tuple[Digits, Overlap]:
+def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Parent | None) -> tuple[Digits, Overlap]:
     """What is trained on and what the guard did: said, stored, and the same as at an earlier start.
 
     Raises BadInput where an earlier start had other digits.
     """
     digits, overlapping = overlap.guard(found.train, found.extra, found.test, settings.data.overlap)
+    if parent:
+        honest = overlapping.honest and parent.overlap["honest"]
+        overlapping = replace(overlapping, inherited=parent.overlap, honest=honest)
     for line in (*found.notes, overlapping.sentence()):
         print(line)
     noted = {
@@ -114,32 +142,20 @@ def _guarded(folder: RunFolder, found: Sources, settings: Settings) -> tuple[Dig
     return digits, overlapping
 
 
-def _fit(folder: RunFolder, settings: Settings, digits: Digits, test: Digits, fold_of: npt.NDArray[np.int64]) -> None:
-    """Fit whatever an earlier start has not finished: every fold, and the generator that ships."""
-    unfinished = [fold for fold in range(settings.folds) if record.finished(folder.fold(fold)) is None]
-    ship = record.finished(folder.generator) is None
-    for path in [folder.fold(fold) for fold in unfinished] + [folder.generator] * ship:
-        cut_log(folder, path)
-
-    def tasks() -> Iterator[pool.Task]:
-        for fold in unfinished:
-            train, validation = digits.take(fold_of != fold), digits.take(fold_of == fold)
-            task = FoldTask(fold, settings, train, validation, test.images, folder)
-            yield pool.Task(folder.fold(fold).name, fit_member, task)
-        if ship:
-            yield pool.Task(
-                folder.generator.name, fit_shipped_generator, ShippedGeneratorTask(settings, digits, folder)
-            )
-
-    fold_epochs = settings.fit.epochs + (settings.cgan.epochs if settings.cgan.share > 0 else 0)
-    with Progress(settings.folds * fold_epochs + settings.cgan.epochs, len(folder.epochs())) as progress:
-        pool.run_all(tasks(), settings.compute.workers, progress.epoch)
+def _fit(plan: Plan, tasks: Iterator[pool.Task], stage: str, epochs: int) -> None:
+    """Carry out what is left of one stage."""
+    done = sum(line["stage"] == stage for line in plan.folder.epochs())
+    with Progress(epochs, done) as progress:
+        pool.run_all(tasks, plan.settings.compute.workers, progress.epoch)
 
 
-def _submit(folder: RunFolder, expected: npt.NDArray[np.float32], test: Digits) -> npt.NDArray[np.int64]:
-    """Write the submission: what the exported model says, once it agrees with torch on every test row."""
+def _submit(folder: RunFolder, test: Digits) -> npt.NDArray[np.int64]:
+    """Write the submission: what the exported model says, which on some of the rows torch is asked to confirm."""
     said = Classifier(folder.path / artefacts.CLASSIFIER_ONNX).predict(test.images)
-    gap = float(np.abs(said.probabilities - expected).max())
+    some = np.linspace(0, len(test) - 1, min(PARITY_ROWS, len(test)), dtype=np.int64)
+    with torch.inference_mode():
+        expected = Ensemble(artefacts.members(folder))(torch.from_numpy(test.images[some]))[0].numpy()
+    gap = float(np.abs(said.probabilities[some] - expected).max())
     if not gap <= PROBABILITY_TOLERANCE:
         raise RunFailed(
             f"{artefacts.CLASSIFIER_ONNX}: differs from torch by {gap:.2g} on the test rows; no submission was written"
@@ -148,15 +164,6 @@ def _submit(folder: RunFolder, expected: npt.NDArray[np.float32], test: Digits) 
     atomic.write(folder.path / "test_probabilities.npz", probabilities)
     atomic.write(folder.path / SUBMISSION, submission.render(said.label))
     return said.label
-
-
-def _judged(settings: Settings, test: Digits, labels: npt.NDArray[np.int64]) -> dict[str, Any] | None:
-    try:
-        key = judge.answer_key(test, sources.reference(settings.data))
-    except BadInput as reason:
-        print(f"no offline judge: {reason}")
-        return None
-    return asdict(judge.judged(labels, key))
 
 
 def _seconds(folder: RunFolder) -> dict[str, float]:
@@ -173,7 +180,9 @@ def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
     print(cv.sentence())
     if metrics["judge"]:
         print(judge.Verdict(**metrics["judge"]).sentence())
+    if metrics["judge_light"]:
+        print(f"the light net alone: {judge.Verdict(**metrics['judge_light']).sentence()}")
     if not metrics["honest"]:
         print("LEAKED: this run was allowed to train on test images; none of its scores counts")
-    print(f"written in {folder.path}: {SUBMISSION}, {artefacts.CLASSIFIER_ONNX}, {artefacts.GENERATOR_ONNX}")
+    print(f"written in {folder.path}: {SUBMISSION}, {', '.join(artefacts.MODELS)}")
     return metrics

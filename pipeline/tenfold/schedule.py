@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import nn
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class RateCut:
+    """What a person ordered after a loss became no number: from then on, smaller learning rates."""
+
+    after_epoch: int
+    factor: float
+
+
+def cut_rate(cuts: Sequence[RateCut], epoch: int) -> float:
+    """The product of the factors that hold in `epoch` (from 0)."""
+    return math.prod(cut.factor for cut in cuts if epoch >= cut.after_epoch)
 
 
 def steps_per_epoch(n: int, epoch_images: int, real_per_step: int) -> int:
@@ -26,18 +44,21 @@ def warm_up_then_decay(step: int, steps: int, warmup: float) -> float:
     return progress / rise if progress < rise else (steps - progress) / (steps - rise)
 
 
-def moving_average(decay: float) -> Callable[..., None]:
-    """Exponential moving average for `AveragedModel`, which at step n keeps min(decay, (1 + n) / (10 + n)).
+class MovingAverage(Generic[Module]):
+    """Exponential moving average of a net's weights and statistics, in `net`.
 
-    The early bound lets a short training forget its random start.
+    At update n (from 0) it keeps min(decay, (1 + n) / (10 + n)) of itself, so that a short training forgets its
+    random start. Unlike torch's AveragedModel it counts on the host: nothing in a step waits for the device.
     """
 
-    @torch.no_grad()
-    def update(averages: list[Tensor], now: list[Tensor], n: Tensor | int) -> None:
-        keep = min(decay, (1 + float(n)) / (10 + float(n)))
-        if averages[0].is_floating_point():
-            torch._foreach_lerp_(averages, now, 1 - keep)
-        else:  # BatchNorm's counters
-            torch._foreach_copy_(averages, now)
+    def __init__(self, of: Module, decay: float) -> None:
+        self.net, self.decay = deepcopy(of).requires_grad_(False), decay
+        followed, mine = of.state_dict(), self.net.state_dict()
+        floats = [name for name, value in followed.items() if value.is_floating_point()]  # no BatchNorm counters
+        self._followed, self._mine = [followed[name] for name in floats], [mine[name] for name in floats]
 
-    return update
+    @torch.no_grad()
+    def update(self, n: int) -> None:
+        """Take in the net as it now is."""
+        keep = min(self.decay, (1 + n) / (10 + n))
+        torch._foreach_lerp_(self._mine, self._followed, 1 - keep)

@@ -35,6 +35,11 @@ def _require_finite(part: object, prefix: str) -> None:
             _require(math.isfinite(value), f"{prefix}.{entry.name}", value, "a finite number")
 
 
+def _require_channels(channels: tuple[int, ...], name: str) -> None:
+    ok = len(channels) >= 2 and all(1 <= c <= 1024 for c in channels)
+    _require(ok, name, " ".join(map(str, channels)) or "empty", "two or more numbers from 1 to 1024")
+
+
 @Parameter(name="*")  # on the command line --source rather than --data.source
 @dataclass(frozen=True)
 class Data:
@@ -82,12 +87,7 @@ class Net:
     """Test-time augmentation: the answer is the mean over the image and its shifts by so many pixels; 0 for none."""
 
     def __post_init__(self) -> None:
-        _require(
-            len(self.channels) >= 2 and all(1 <= c <= 1024 for c in self.channels),
-            "net.channels",
-            " ".join(map(str, self.channels)) or "empty",
-            "two or more numbers from 1 to 1024",
-        )
+        _require_channels(self.channels, "net.channels")
         _require(0 <= self.tta_shift_px <= 14, "net.tta-shift-px", self.tta_shift_px, "a whole number from 0 to 14")
 
 
@@ -130,6 +130,20 @@ class Fit:
             "a share from 0 to below 1",
         )
         _require(0 <= self.ema_decay < 1, "fit.ema-decay", self.ema_decay, "a number from 0 to below 1")
+
+
+@dataclass(frozen=True)
+class Light:
+    """The single net for other programs, fitted on all training digits with the settings of `fit`."""
+
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96)
+    """As net.channels; its answer takes no test-time shifts."""
+    epochs: int = 12
+    """Passes over all training digits."""
+
+    def __post_init__(self) -> None:
+        _require_channels(self.channels, "light.channels")
+        _require(self.epochs >= 1, "light.epochs", self.epochs, "a whole number from 1")
 
 
 @dataclass(frozen=True)
@@ -192,17 +206,23 @@ class Settings:
     seed: int = 0
     """Every random draw comes from this, the fold and the stage."""
     folds: int = 5
-    """k of the stratified k-fold cross-validation; the k classifiers form the ensemble."""
+    """k of the stratified k-fold cross-validation."""
+    nets: int = 1
+    """Classifiers per fold, each with draws of its own; all folds' together form the ensemble."""
+    init: Path | None = None
+    """Folder of a run whose nets this one's begin with; what they have seen counts as seen here."""
     data: Data = field(default_factory=Data)
     warp: Warp = field(default_factory=Warp)
     net: Net = field(default_factory=Net)
     fit: Fit = field(default_factory=Fit)
+    light: Light = field(default_factory=Light)
     cgan: Cgan = field(default_factory=Cgan)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
         _require(0 <= self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 4294967295")
         _require(2 <= self.folds <= 100, "folds", self.folds, "a whole number from 2 to 100")
+        _require(1 <= self.nets <= 100, "nets", self.nets, "a whole number from 1 to 100")
         real = self.fit.batch_size - round(self.cgan.share * self.fit.batch_size)
         _require(real >= 1, "cgan.share", self.cgan.share, "a share that leaves a real digit in each batch")
 
@@ -212,7 +232,7 @@ def to_table(settings: Settings) -> dict[str, Any]:
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: plain(entry) for key, entry in value.items()}
+            return {key: plain(entry) for key, entry in value.items() if entry is not None}
         if isinstance(value, tuple):
             return [plain(entry) for entry in value]
         return str(value) if isinstance(value, Path) else value
@@ -252,7 +272,7 @@ def _read(now: Any, value: Any, name: str) -> Any:
         _require(type(value) is int, name, value, "a whole number")
         return value
     _require(isinstance(value, str), name, value, "text")
-    return Path(value) if isinstance(now, Path) else value
+    return Path(value) if now is None or isinstance(now, Path) else value
 
 
 def differences(now: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:

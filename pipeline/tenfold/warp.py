@@ -71,13 +71,13 @@ def resampled(images: Tensor, matrices: Tensor, displacement_px: Tensor | None =
 def elastic_displacement(n: int, side: int, std_px: float, device: torch.device, draws: torch.Generator) -> Tensor:
     """Smooth random displacement (n, side, side, 2) with standard deviation `std_px` along each axis."""
     noise = torch.randn(n, 2, side, side, device=device, generator=draws)
-    smooth = _smoothing(side).to(device)
+    smooth = _smoothing(side, device)
     return (smooth @ noise @ smooth.T).permute(0, 2, 3, 1) * std_px
 
 
 @lru_cache
-def _smoothing(side: int) -> Tensor:
+def _smoothing(side: int, device: torch.device) -> Tensor:
     """(side, side) matrix that smooths one axis of white noise and leaves its variance at 1."""
-    place = torch.arange(side, dtype=torch.float32)
+    place = torch.arange(side, dtype=torch.float32, device=device)
     weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * ELASTIC_SMOOTHING_PX**2))
     return weights / weights.norm(dim=1, keepdim=True)

@@ -12,6 +12,7 @@ from digit_recognizer.client import KaggleFailed
 from digit_recognizer.command import BadLimit, NotInstalled
 from digit_recognizer.kernel import BuildFailed
 from digit_recognizer.rows import DamagedFile
+from tenfold.cli.blend import blend
 from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
@@ -43,7 +44,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
-for command in (run, score, predict, generate, export, download, submit, submissions, kernel):
+for command in (run, score, blend, predict, generate, export, download, submit, submissions, kernel):
     app.command(command)
 
 

@@ -24,6 +24,7 @@ def run(
     config: Path | None = None,
     out: Path | None = None,
     fresh: bool = False,
+    cut_rates: float | None = None,
     dry_run: bool = False,
 ) -> None:
     """Train, cross-validate, write submission.csv and export classifier.onnx and generator.onnx.
@@ -40,6 +41,9 @@ def run(
         The run's folder; runs/SOURCE-PRESET unless given.
     fresh
         Empty the run's folder first.
+    cut_rates
+        Where a loss became no number: go on from the last good checkpoint with the learning rates times this factor.
+        The run records it.
     dry_run
         Print the settings as TOML, and do nothing.
     """
@@ -57,7 +61,7 @@ def run(
         print(tomli_w.dumps(to_table(asked)), end="")
         return
     print(line)
-    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh)
+    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates)
 
 
 def _offer_download(data: Data) -> None:

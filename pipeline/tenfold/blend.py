@@ -1,0 +1,94 @@
+"""Several runs as one: the mean of their probabilities.
+
+Every run's out-of-fold answer for a row comes from nets that did not train on it, whatever its folds, so their
+mean does too, and the blend's cross-validation is as honest as the runs'.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from digit_recognizer import submission
+from digit_recognizer.rows import DamagedFile
+from tenfold import atomic, ensemble, judge, record, sources
+from tenfold.errors import BadInput
+from tenfold.record import DATA, METRICS, RunFolder
+from tenfold.settings import Data
+
+SUBMISSION: Final = "submission.csv"
+
+
+def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Average finished runs on the same digits into the folder `out`: a submission, probabilities, metrics.
+
+    Gives the metrics, whose cross-validation is over the folds of the first run. A blend can be blended again.
+    Raises BadInput where a run is unfinished or has other digits, or `out` holds something already.
+    """
+    if len(runs) < 2:
+        raise BadInput("blend: takes two or more runs; name them one after the other")
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise BadInput("blend: a run is named twice; name each once")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out}: is not empty; give another --out")
+    folders = [RunFolder(run) for run in runs]
+    digits, metrics = [run.read_json(DATA) for run in folders], [run.read_json(METRICS) for run in folders]
+    for run, its in zip(runs, digits, strict=True):
+        if any(its[name] != digits[0][name] for name in ("train_sha256", "test_sha256")):
+            raise BadInput(f"{run}: was run on other digits than {runs[0]}; blend runs on the same files")
+    oof = [_arrays(run / "oof.npz", ("probabilities", "labels", "fold", "origin", "fingerprint")) for run in runs]
+    test = [_arrays(run / "test_probabilities.npz", ("probabilities", "origin")) for run in runs]
+    together, out_of_fold = _mean(test), _mean(oof)
+    labels = together.argmax(1).astype(np.int64)
+    data = _data(folders[0], metrics[0])
+    result = {
+        "honest": all(its["honest"] for its in metrics),
+        "data": {name: str(value) for name, value in asdict(data).items()},
+        "cross_validation": asdict(ensemble.cross_validated(out_of_fold, oof[0]["labels"], oof[0]["fold"])),
+        "judge": _judged(data, digits[0]["test_sha256"], labels),
+        "blend": {str(run): its["cross_validation"]["mean"] for run, its in zip(runs, metrics, strict=True)},
+    }
+    atomic.write(out / "oof.npz", record.npz(**(oof[0] | {"probabilities": out_of_fold})))
+    atomic.write(out / "test_probabilities.npz", record.npz(**(test[0] | {"probabilities": together})))
+    atomic.write(out / SUBMISSION, submission.render(labels))
+    RunFolder(out).write_json(DATA, digits[0])
+    RunFolder(out).write_json(METRICS, result)
+    return result
+
+
+def _mean(parts: Sequence[Mapping[str, npt.NDArray[Any]]]) -> npt.NDArray[np.float32]:
+    total: npt.NDArray[np.float64] = np.sum([part["probabilities"] for part in parts], axis=0, dtype=np.float64)
+    return (total / len(parts)).astype(np.float32)
+
+
+def _data(run: RunFolder, metrics: Mapping[str, Any]) -> Data:
+    """Where a run, or a blend, has its digits from."""
+    if "data" not in metrics:
+        return run.settings().data
+    return Data(metrics["data"]["source"], Path(metrics["data"]["data"]), metrics["data"]["overlap"])
+
+
+def _judged(data: Data, test_sha256: str, labels: npt.NDArray[np.int64]) -> dict[str, Any] | None:
+    try:
+        test = sources.load(data).test
+    except (BadInput, DamagedFile) as reason:
+        print(f"no offline judge: {reason}")
+        return None
+    if test.sha256() != test_sha256:
+        print(f"no offline judge: {data.data} holds other test digits than the runs had")
+        return None
+    return judge.verdicts(data, test, labels)[0]
+
+
+def _arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    try:
+        with np.load(path) as stored:
+            return {name: stored[name] for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: can't be read ({error}); let its run end first, by the same `tenfold run`") from error

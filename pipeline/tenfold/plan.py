@@ -1,0 +1,121 @@
+"""Which trainings a run consists of, and which of them are left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tenfold import pool
+from tenfold.digits import Digits
+from tenfold.draws import ALL_DIGITS, Stream
+from tenfold.errors import BadInput
+from tenfold.inherit import Parent
+from tenfold.record import RunFolder, finished
+from tenfold.settings import Net, Settings
+from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The trainings of one run. Generators come first: a fold's nets are shown its generator's digits."""
+
+    settings: Settings
+    folder: RunFolder
+
+    @property
+    def _expands(self) -> bool:
+        return self.settings.cgan.share > 0
+
+    @property
+    def _folds(self) -> range:
+        return range(self.settings.folds)
+
+    def generator_places(self) -> list[Path]:
+        """The folder of every generator."""
+        return [*(self.folder.fold_generator(fold) for fold in self._folds if self._expands), self.folder.generator]
+
+    def classifier_places(self) -> list[Path]:
+        """The folder of every classifier."""
+        nets = product(self._folds, range(self.settings.nets))
+        return [*(self.folder.net(fold, net) for fold, net in nets), self.folder.light]
+
+    def places(self) -> list[Path]:
+        """The folder of every training."""
+        return self.generator_places() + self.classifier_places()
+
+    def done(self) -> bool:
+        """Whether nothing is left, every file of every training being as it was when the training was done."""
+        return all(finished(place) is not None for place in self.places())
+
+    def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
+        """Raise BadInput where a batch holds more digits than a fold trains on."""
+        fewest = len(fold_of) - int(np.bincount(fold_of).max())
+        for name, size in (
+            ("fit.batch-size", self.settings.fit.batch_size),
+            ("cgan.batch-size", self.settings.cgan.batch_size),
+        ):
+            if size > fewest:
+                raise BadInput(f"{name}: is {size} where a fold trains on {fewest:,} digits; ask for no more than that")
+
+    def generators_left(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[pool.Task]:
+        """Fit the generator of each fold on what the fold trains on, and the one that ships on all digits."""
+        for fold in self._folds:
+            place = self.folder.fold_generator(fold)
+            if self._expands and finished(place) is None:
+                yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
+        if finished(self.folder.generator) is None:
+            yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
+
+    def classifiers_left(
+        self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None
+    ) -> Iterator[pool.Task]:
+        """Fit each fold's nets, and the light one on all digits."""
+        for fold, net in product(self._folds, range(self.settings.nets)):
+            place = self.folder.net(fold, net)
+            if finished(place) is None:
+                argument = ClassifierTask(
+                    self.settings,
+                    Stream(self.settings.seed, fold, net),
+                    train=digits.take(fold_of != fold),
+                    validation=digits.take(fold_of == fold),
+                    generator=self.folder.fold_generator(fold) if self._expands else None,
+                    init=parent.net(fold, net) if parent else None,
+                    folder=place,
+                    run=self.folder,
+                )
+                yield pool.Task(place.name, fit_classifier_task, argument)
+        if finished(self.folder.light) is None:
+            argument = ClassifierTask(
+                light(self.settings),
+                Stream(self.settings.seed, ALL_DIGITS),
+                train=digits,
+                validation=None,
+                generator=None,  # the one that ships is used for nothing else
+                init=parent.light if parent else None,
+                folder=self.folder.light,
+                run=self.folder,
+            )
+            yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
+
+    def generator_epochs(self) -> int:
+        """Epochs of all generators."""
+        return len(self.generator_places()) * self.settings.cgan.epochs
+
+    def classifier_epochs(self) -> int:
+        """Epochs of all classifiers."""
+        return (len(self.classifier_places()) - 1) * self.settings.fit.epochs + self.settings.light.epochs
+
+    def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
+        argument = GeneratorTask(self.settings, stream, train, place, self.folder)
+        return pool.Task(place.name, fit_generator_task, argument)
+
+
+def light(settings: Settings) -> Settings:
+    """The settings under which the light net is fitted."""
+    net = Net(settings.light.channels, tta_shift_px=0)
+    return replace(settings, net=net, fit=replace(settings.fit, epochs=settings.light.epochs))

@@ -1,0 +1,194 @@
+"""What a run consists of, each in a process of its own: fit a generator, fit a classifier."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from tenfold import atomic, checkpoint
+from tenfold.cgan_fit import fit_generator, sampler
+from tenfold.checkpoint import Checkpoint
+from tenfold.classifier import answering
+from tenfold.compute import prepare_process
+from tenfold.digits import Digits
+from tenfold.draws import Stream
+from tenfold.errors import BadInput, Diverged
+from tenfold.expansion import Expansion
+from tenfold.fit import fit_classifier, probabilities
+from tenfold.record import RunFolder, finish, finished, npz
+from tenfold.schedule import RateCut
+from tenfold.settings import Settings
+from tenfold.weights import CLASSIFIER, GENERATOR, load_generator, save_weights
+
+ANSWERS: Final = "answers.npz"
+DIVERGED: Final = "diverged.json"
+RATE_CUTS: Final = "rate_cuts.json"
+STAGES: Final = ("cgan", "classifier")
+CURVE_DIGITS: Final = 2000  # validation digits looked at after each epoch, for the record alone
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class GeneratorTask:
+    """Fit a generator on `train` alone, in `folder`."""
+
+    settings: Settings
+    stream: Stream
+    train: Digits
+    folder: Path
+    run: RunFolder
+
+
+@dataclass(frozen=True)
+class ClassifierTask:
+    """Fit a classifier on `train` and the digits of a generator, in `folder`; say what it makes of `validation`.
+
+    Of the validation digits it gets the labels for the record alone.
+    """
+
+    settings: Settings
+    stream: Stream
+    train: Digits
+    validation: Digits | None
+    generator: Path | None  # the folder of one that never saw `validation`
+    init: Path | None  # weights to begin with
+    folder: Path
+    run: RunFolder
+
+
+def fit_generator_task(task: GeneratorTask, report: Report) -> None:
+    """Store the generator's weights, and a picture of its digits for every epoch."""
+    device = prepare_process(task.settings.compute)
+    images = torch.from_numpy(task.train.images).to(device)
+    labels = torch.from_numpy(task.train.known_labels()).to(device)
+    stage = _Stage(task.run, task.folder, "cgan", report)
+
+    def after_epoch(record: dict[str, Any], state: Checkpoint, grid: bytes) -> None:
+        atomic.write(task.folder / "grids" / f"epoch-{record['epoch']:03d}.png", grid)
+        stage.after_epoch(record, state)
+
+    with stage.watched():
+        generator = fit_generator(
+            images, labels, task.settings, task.stream, stage.resume(), after_epoch, rate_cuts(task.folder)
+        )
+    save_weights(task.folder / GENERATOR, generator)
+    finish(task.folder, [GENERATOR], {})
+    stage.path.unlink(missing_ok=True)
+
+
+def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
+    """Store the classifier's weights, and what it says of the validation digits where there are any."""
+    settings, fit = task.settings, task.settings.fit
+    device = prepare_process(settings.compute)
+    sample = None
+    if task.generator:
+        sample = sampler(load_generator(task.generator / GENERATOR, settings.cgan).to(device), settings.cgan.z_dim)
+    images = torch.from_numpy(task.train.images).to(device)
+    labels = torch.from_numpy(task.train.known_labels()).to(device)
+    expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images, settings.cgan.share, sample)
+    curve = task.validation.take(np.arange(min(CURVE_DIGITS, len(task.validation)))) if task.validation else None
+
+    def validate(net: nn.Module) -> dict[str, float]:
+        assert curve
+        said = probabilities(net, curve.images, device).argmax(1)
+        return {"validation_accuracy": round(float((said == curve.known_labels()).mean()), 5)}
+
+    stage = _Stage(task.run, task.folder, "classifier", report)
+    with stage.watched():
+        net = fit_classifier(
+            expansion,
+            settings,
+            task.stream,
+            stage.resume(),
+            stage.after_epoch,
+            validate if curve else None,
+            task.init,
+            rate_cuts(task.folder),
+        )
+    save_weights(task.folder / CLASSIFIER, net)
+    files = [CLASSIFIER]
+    if task.validation:
+        answers = probabilities(answering(net, settings.net), task.validation.images, device)
+        atomic.write(task.folder / ANSWERS, npz(validation=answers))
+        files.append(ANSWERS)
+    finish(task.folder, files, {})
+    stage.path.unlink(missing_ok=True)
+
+
+def cut_log(run: RunFolder, folder: Path) -> None:
+    """Cut a task's lines in the epochs' log back to what its checkpoint covers, before it goes on."""
+    if finished(folder) is not None:
+        return
+    for stage in STAGES:
+        state = checkpoint.load(_checkpoint(folder, stage))
+        run.forget_epochs_after(folder.name, stage, state.epochs_done if state else 0)
+
+
+def order_rate_cut(folder: Path, factor: float) -> bool:
+    """Let a task whose loss became no number go on with smaller learning rates; False where it is not such a one."""
+    try:
+        epoch = json.loads((folder / DIVERGED).read_text("utf-8"))["epochs_done"]
+    except FileNotFoundError:
+        return False
+    cuts = [*rate_cuts(folder), RateCut(epoch, factor)]
+    atomic.write(folder / RATE_CUTS, json.dumps([asdict(cut) for cut in cuts]).encode())
+    (folder / DIVERGED).unlink()
+    return True
+
+
+def rate_cuts(folder: Path) -> tuple[RateCut, ...]:
+    """What was ordered for a task so far. Raises BadInput where its record is damaged."""
+    path = folder / RATE_CUTS
+    try:
+        return tuple(RateCut(**entry) for entry in json.loads(path.read_text("utf-8")))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"{path}: can't be read ({error}); start the run afresh with --fresh") from error
+
+
+def _checkpoint(folder: Path, stage: str) -> Path:
+    return folder / f"{stage}.checkpoint.safetensors"
+
+
+class _Stage:
+    """Where one task logs its epochs, keeps its checkpoint, and notes that its loss became no number."""
+
+    def __init__(self, run: RunFolder, folder: Path, name: str, report: Report) -> None:
+        self.run, self.folder, self.name, self.report = run, folder, name, report
+        self.path = _checkpoint(folder, name)
+        self.last = time.monotonic()
+        self.epochs_done = 0
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        try:
+            yield
+        except Diverged:
+            atomic.write(self.folder / DIVERGED, json.dumps({"epochs_done": self.epochs_done}).encode())
+            raise
+
+    def resume(self) -> Checkpoint | None:
+        found = checkpoint.load(self.path)
+        self.epochs_done = found.epochs_done if found else 0
+        return found
+
+    def after_epoch(self, record: dict[str, Any], state: Checkpoint) -> None:
+        now = time.monotonic()
+        line = {"task": self.folder.name, "stage": self.name, **record, "seconds": round(now - self.last, 3)}
+        self.last = now
+        # First the log, then the checkpoint: a kill in between leaves a line too many, which the next start cuts.
+        self.run.append_epoch(line)
+        checkpoint.save(self.path, state)
+        self.epochs_done = state.epochs_done
+        self.report(line)
