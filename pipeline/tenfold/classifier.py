@@ -76,5 +76,5 @@ def _convolution(inner: int, outer: int, size: int, stride: int) -> list[nn.Modu
     return [
         nn.Conv2d(inner, outer, size, stride, padding=size // 2, bias=False),
         nn.BatchNorm2d(outer),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),  # BatchNorm needs its input, not its output, on the way back
     ]

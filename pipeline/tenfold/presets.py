@@ -17,11 +17,10 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
     },
     # minutes on two cores
     "fast": {},
-    # an hour or more on two cores
+    # an hour on two cores
     "best": {
         "folds": 10,
-        "net": {"channels": [16, 32, 32, 64, 64, 96]},
+        "net": {"channels": [32, 64, 64, 96, 128]},
         "fit": {"epochs": 20},
-        "cgan": {"epochs": 8, "width": 32},
     },
 }

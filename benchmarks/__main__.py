@@ -1,0 +1,190 @@
+"""`python -m benchmarks`: measure again what is claimed, on quiet cores. Results are appended to results.jsonl."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import reach, results
+from cyclopts import App
+
+from tenfold.presets import PRESETS
+
+DATA: Final = Path("data")
+TARGETS: Final = (0.990, 0.995)
+NOT_RUN: Final = "not run"
+
+app = App(name="benchmarks", help=__doc__)
+
+
+@app.command
+def throughput(
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: int = 1, digits: int = 12_800, rounds: int = 5
+) -> None:
+    """Training throughput of our loop against a plain fp32 one."""
+    from benchmarks.throughput import measure
+
+    print(results.append("throughput", measure(channels, threads, digits, rounds)))
+
+
+@app.command
+def profile(channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: int = 1, digits: int = 12_800) -> None:
+    """Where a training step's time goes."""
+    from benchmarks.profile import measure
+
+    print(results.append("profile", measure(channels, threads, digits)))
+
+
+@app.command(name="reach")
+def reach_(name: str, /, *, seeds: int = 5, first_seed: int = 0, epochs: int | None = None, data: Path = DATA) -> None:
+    """Time from process start to an accuracy on MNIST: ours-99.0, ours-99.5, deotte, one-epoch or examples."""
+    for seed in range(first_seed, first_seed + seeds):
+        print(results.append("reach", reach.measure(name, seed, data, epochs)), flush=True)
+
+
+@app.command
+def preset(name: str, /, *more: str, data: Path = DATA) -> None:
+    """A preset's cost and score on Kaggle's files; further options go to `tenfold run`."""
+    from benchmarks.scores import preset as measure
+
+    print(results.append("preset", measure(name, data.resolve(), more)))
+
+
+@app.command
+def one_net(
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96),
+    tta_shift_px: int = 1,
+    epochs: int = 12,
+    seeds: int = 1,
+    first_seed: int = 0,
+    data: Path = DATA,
+) -> None:
+    """One net on all 42,000 rows: seconds and score on the 28,000."""
+    from benchmarks.scores import one_net as measure
+
+    from tenfold.settings import Fit, Net
+
+    for seed in range(first_seed, first_seed + seeds):
+        row = measure(Net(channels, tta_shift_px), Fit(epochs=epochs), seed, data.resolve())
+        print(results.append("one net", row), flush=True)
+
+
+@app.command
+def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
+    """A well-known net with its author's settings on Kaggle's rows: deotte, one-epoch or examples."""
+    from benchmarks.scores import reference as measure
+
+    print(results.append("reference", measure(name, seed, data.resolve())))
+
+
+@app.command
+def table() -> None:
+    """Everything measured so far, as RESULTS.md has it."""
+    text = "\n\n".join((_throughput(), _presets(), _single(), _reached()))
+    Path(__file__).with_name("RESULTS.md").write_text(f"{INTRODUCTION}\n\n{text}\n", "utf-8")
+    print(text)
+
+
+INTRODUCTION: Final = """# What is measured
+
+Made from `results.jsonl` by `python -m benchmarks table`; `python -m benchmarks --help` lists what measures each row
+again. Run nothing beside it."""
+
+
+def _throughput() -> str:
+    lines = [
+        [
+            "-".join(map(str, row["channels"])),
+            f"{row['precision']}, {row['threads']} threads",
+            f"{row['ours_per_s']:,}",
+            f"{row['plain_per_s']:,}",
+            f"{row['ratio']} ({row['ratio_range'][0]} to {row['ratio_range'][1]}, n = {row['rounds']})",
+            _place(row),
+        ]
+        for row in results.rows("throughput")
+    ]
+    header = ["net", "ours in", "images/s, ours", "images/s, plain fp32 loop", "ratio (median, range)", "where"]
+    return "## Training throughput\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+
+
+def _presets() -> str:
+    lines = []
+    for name in PRESETS:
+        found = [row for row in results.rows("preset") if row["preset"] == name]
+        lines += [
+            [
+                f"`{name}` {' '.join(row['options'])}",
+                f"{row['minutes']} min",
+                f"{row['cv'][0]:.5f} ± {row['cv'][1]:.5f} ({row['cv_errors']} errors)",
+                f"{row['judge']:.5f} ({row['judge_errors']} errors)",
+                f"{row['light_judge']:.5f}",
+                _place(row),
+            ]
+            for row in found
+        ] or [[f"`{name}`", NOT_RUN, "", "", "", ""]]
+    header = ["preset", "wall time", "cross-validation, 42,000", "judge, 28,000", "its light net", "where"]
+    return "## Presets on Kaggle's files\n\n" + results.markdown(header, lines)
+
+
+def _single() -> str:
+    nets: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for row in results.rows("one net"):
+        nets[(*row["net"], "shifts" if row["tta_shift_px"] else "no shifts", row["epochs"], _place(row))].append(row)
+    lines = []
+    for (*net, shifts, epochs, place), found in nets.items():
+        name = f"ours, {'-'.join(map(str, net))}, {shifts}, {epochs} epochs"
+        lines.append([name, _spread([row["seconds"] for row in found], ".0f", " s"), _scores(found), place])
+    for name in ("deotte", "one-epoch", "examples"):
+        found = [row for row in results.rows("reference") if row["name"] == name]
+        if not found:
+            lines.append([name, NOT_RUN, "", ""])
+            continue
+        seconds = _spread([row["training_s"] for row in found], ".0f", " s")
+        lines.append([f"{name}, {found[-1]['precision']}", seconds, _scores(found), _place(found[-1])])
+    header = ["one net on all 42,000", "time", "judge, 28,000", "where"]
+    return "## Single nets on Kaggle's files\n\n" + results.markdown(header, lines)
+
+
+def _reached() -> str:
+    lines = []
+    for name in (*reach.RECIPES, "deotte", "one-epoch", "examples"):
+        found = [row for row in results.rows("reach") if row["name"] == name]
+        cells = [_time_to(target, found) if found else NOT_RUN for target in TARGETS]
+        last = _spread([row["accuracy"][-1] for row in found], ".4f", "") if found else ""
+        lines.append([name, *cells, last, _place(found[-1]) if found else ""])
+    header = ["MNIST 60,000 / 10,000", "to 99.0 %", "to 99.5 %", "last accuracy", "where"]
+    note = (
+        "From process start, imports and data included. Ours: a recipe fixed beforehand, judged once at its end. The "
+        "others: the first epoch after which the mean over seeds is there, which favours them."
+    )
+    return f"## Time to an accuracy\n\n{note}\n\n" + results.markdown(header, lines)
+
+
+def _time_to(target: float, found: list[dict[str, Any]]) -> str:
+    """The time after which the mean accuracy over seeds is at the target."""
+    for epoch in range(min(len(row["accuracy"]) for row in found)):
+        if statistics.mean(row["accuracy"][epoch] for row in found) >= target:
+            return _spread([row["seconds"][epoch] for row in found], ".1f", " s")
+    return f"not in {len(found[0]['accuracy'])} epochs"
+
+
+def _scores(found: list[dict[str, Any]]) -> str:
+    return _spread([row["judge"] for row in found], ".5f", "")
+
+
+def _spread(values: list[float], form: str, unit: str) -> str:
+    """Mean ± standard deviation, and how many."""
+    mean = statistics.mean(values)
+    if len(values) == 1:
+        return f"{mean:{form}}{unit} (n = 1)"
+    return f"{mean:{form}} ± {statistics.stdev(values):{form}}{unit} (n = {len(values)})"
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"{row['date']}, {row['machine']}"
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""Where measurements are kept: a line each, as they come, so that an interruption loses none."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tenfold.record import environment
+
+RESULTS: Final = Path(__file__).with_name("results.jsonl")
+
+
+def append(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Store one measurement with its date and machine, and give it back."""
+    place = environment()
+    row = {
+        "kind": kind,
+        **values,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "machine": f"{place['processor']}, {len(os.sched_getaffinity(0))} cores",
+        "torch": place["packages"]["torch"],
+        "git_commit": place["git_commit"],
+    }
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    return row
+
+
+def rows(kind: str) -> list[dict[str, Any]]:
+    """All measurements of a kind, oldest first; a line that a kill cut short is left out."""
+    found = []
+    if RESULTS.exists():
+        for line in RESULTS.read_text("utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue
+            if row["kind"] == kind:
+                found.append(row)
+    return found
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table for people."""
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, ["---"] * len(header), *lines))
