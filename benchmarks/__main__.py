@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import reach, results
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from tenfold.presets import PRESETS
 
@@ -16,7 +16,7 @@ DATA: Final = Path("data")
 TARGETS: Final = (0.990, 0.995)
 NOT_RUN: Final = "not run"
 
-app = App(name="benchmarks", help=__doc__)
+app = App(name="benchmarks", help=__doc__, default_parameter=Parameter(consume_multiple=True))
 
 
 @app.command

@@ -1,0 +1,114 @@
+"""The benchmarks' references are what they are called, and results survive an interruption."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import __main__ as benchmarks  # noqa: E402
+from benchmarks import references, results  # noqa: E402
+from benchmarks.profile import flops_per_image  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def own_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results.jsonl")
+
+
+def multiplications(net: nn.Module) -> int:
+    total = 0
+
+    def count(layer: nn.Module, _: object, out: torch.Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer.weight, torch.Tensor)
+        total += layer.weight.numel() * (out.shape[2] * out.shape[3] if out.ndim == 4 else 1)
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    net.eval()(torch.zeros(1, 1, 28, 28))
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "millions"),
+    [("deotte", 326_000, 15.2), ("one-epoch", 215_000, 1.24), ("examples", 1_200_000, 12.0)],
+)
+def test_a_reference_has_the_published_size(name: str, parameters: int, millions: float) -> None:
+    net = references.REFERENCES[name].build()
+    assert sum(value.numel() for value in net.parameters()) == pytest.approx(parameters, rel=0.01)
+    assert multiplications(net) / 1e6 == pytest.approx(millions, rel=0.02)
+
+
+@pytest.mark.parametrize("name", references.REFERENCES)
+def test_a_reference_learns(name: str) -> None:
+    from dataclasses import replace
+
+    labels = torch.arange(60) % 10
+    images = torch.zeros(60, 28, 28, dtype=torch.uint8)
+    for image, label in zip(images, labels.tolist(), strict=True):
+        image[2 * label + 4 : 2 * label + 6] = 255  # a bar whose place is the label
+    reference = replace(references.REFERENCES[name], epochs=8, batch_size=10, warp=None, rate=lambda epochs: 0.3)
+    nets = references.trained(reference, images, labels, seed=0)
+    accuracies = [references.accuracy(net, images, labels) for net in nets]
+    assert len(accuracies) == 8 and max(accuracies) > 0.5
+
+
+def test_the_profile_counts_every_multiplication() -> None:
+    # 5x5 to 14x14, one 3x3 at 14x14 (halving comes before the second of two), one at 7x7, the head
+    by_hand = 25 * 4 * 196 + 9 * 4 * 6 * 196 + 9 * 6 * 8 * 49 + 80
+    assert flops_per_image((4, 6, 8)) == 3 * 2 * by_hand
+
+
+def test_results_are_appended_and_a_cut_line_is_left_out() -> None:
+    results.append("kind", {"value": 1})
+    with results.RESULTS.open("a") as file:
+        file.write('{"kind": "ki\n')
+    row = results.append("kind", {"value": 2})
+    assert [row["value"] for row in results.rows("kind")] == [1, 2] and results.rows("other") == []
+    assert row["date"] and row["machine"] and row["torch"]
+
+
+def test_what_was_not_run_says_so() -> None:
+    tables = benchmarks._presets() + benchmarks._single() + benchmarks._reached() + benchmarks._throughput()
+    for name in ("`smoke`", "`fast`", "`best`", "deotte", "ours-99.0"):
+        assert any(line.startswith(f"| {name} | not run") for line in tables.splitlines()), name
+
+
+def test_the_time_to_an_accuracy_is_when_the_mean_over_seeds_is_there() -> None:
+    for seed, curve in enumerate(([0.98, 0.991, 0.992], [0.985, 0.988, 0.993])):
+        results.append("reach", {"name": "deotte", "seed": seed, "seconds": [1 + seed, 5, 9], "accuracy": curve})
+    found = results.rows("reach")
+    assert benchmarks._time_to(0.982, found) == "1.5 ± 0.7 s (n = 2)"
+    assert benchmarks._time_to(0.990, found) == "9.0 ± 0.0 s (n = 2)"
+    assert benchmarks._time_to(0.995, found) == "not in 3 epochs"
+
+
+def test_the_stored_tables_are_those_of_the_stored_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", ROOT / "benchmarks" / "results.jsonl")
+    stored = (ROOT / "benchmarks" / "RESULTS.md").read_text()
+    parts = (benchmarks._throughput(), benchmarks._presets(), benchmarks._single(), benchmarks._reached())
+    assert stored == "\n\n".join((benchmarks.INTRODUCTION, *parts)) + "\n"
+
+
+def test_throughput_is_measured(tmp_path: Path) -> None:
+    program = (
+        "from pathlib import Path; from benchmarks import results; "
+        f"results.RESULTS = Path({str(tmp_path / 'r.jsonl')!r}); "
+        "from benchmarks.__main__ import app; "
+        "app('throughput --channels 4 8 --digits 256 --rounds 1', result_action='return_none')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    row = json.loads((tmp_path / "r.jsonl").read_text())
+    assert row["ours_per_s"] > 0 and row["plain_per_s"] > 0
+    assert row["ratio"] == pytest.approx(row["ours_per_s"] / row["plain_per_s"], abs=0.006)
