@@ -69,6 +69,10 @@ def test_options_override_the_file_and_the_file_overrides_the_preset(tmp_path: P
         (["run", "--folds", "1"], "folds: is 1"),
         (["run", "--folds", "101"], "folds: is 101"),
         (["run", "--seed", "-1"], "seed: is -1"),
+        (["run", "--nets", "0"], "nets: is 0"),
+        (["run", "--light.channels", "8"], "light.channels: is 8 where two or more numbers"),
+        (["run", "--source", "sample", "--init", "nowhere"], "nowhere: is no run's folder"),
+        (["blend", "nowhere"], "blend: takes two or more runs"),
         (["run", "--device", "cuda"], "device: cuda is not there"),
         (["run", "--config", "missing.toml"], "missing.toml: can't be read"),
         (["run", "--data", ""], "--data: is empty where a path belongs"),
@@ -93,6 +97,15 @@ def test_what_cannot_work_is_refused_in_one_sentence(arguments: list[str], sente
             pytest.skip("this machine has CUDA")
     assert sentence in refused(*arguments, cwd=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["here.csv"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "sentence"),
+    [("0.5", "no training of run was stopped by its loss"), ("2", "is 2.0 where a factor between 0 and 1 belongs")],
+)
+def test_rates_are_cut_only_where_a_loss_was_lost(factor: str, sentence: str, tmp_path: Path) -> None:
+    asked = ["run", "--source", "sample", "--preset", "smoke", "--out", "run", "--cut-rates", factor]
+    assert f"cut-rates: {sentence}" in refused(*asked, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import few_digits
+from conftest import few_digits, tenfold
 from kaggle_server import served
 
 from digit_recognizer import rows
 from tenfold_onnx import BadInput, Classifier, Generator
+from tenfold_onnx.images import read_image
 
 BLOCK = """
 import sys
@@ -108,6 +110,84 @@ def test_no_images_are_an_empty_answer(classifier: Classifier, generator: Genera
 def test_wrong_images_are_refused_in_words(classifier: Classifier, images: np.ndarray, complaint: str) -> None:  # type: ignore[type-arg]
     with pytest.raises(BadInput, match=complaint):
         classifier.predict(images)
+
+
+def test_an_answer_that_is_not_sure_enough_is_none(classifier: Classifier) -> None:
+    images = few_digits(50).images
+    plain = classifier.predict(images)
+    sure = plain.probabilities.max(1)
+    threshold = float(np.median(sure))
+    asked = classifier.predict(images, at_least=threshold)
+    assert (asked.probabilities == plain.probabilities).all()
+    assert (asked.label == np.where(sure >= threshold, plain.label, -1)).all() and (asked.label == -1).any()
+    for wrong in (-0.1, 1.1, "0.5", float("nan"), True):
+        with pytest.raises(BadInput, match="at_least: is"):
+            classifier.predict(images, at_least=wrong)  # type: ignore[arg-type]
+
+
+def test_a_walk_begins_and_ends_at_its_seeds_and_keeps_to_likely_latents(generator: Generator) -> None:
+    way = generator.walk(3, (5, 6), 7)
+    assert way.shape == (7, 28, 28)
+    for step, seed in ((0, 5), (-1, 6)):
+        assert np.abs(way[step].astype(int) - generator.generate([3], seed=seed)[0].astype(int)).max() <= 1
+    assert len(np.unique(way.reshape(7, -1), axis=0)) == 7
+    assert (generator.walk(3, (5, 5), 2) == generator.generate([3], seed=5)).all()
+    with pytest.raises(BadInput, match="steps: are 1"):
+        generator.walk(3, (5, 6), 1)
+    with pytest.raises(BadInput, match="labels: hold 10"):
+        generator.walk(10, (5, 6), 3)
+
+
+def test_a_model_tells_its_contract_and_card(finished_run: Path, tmp_path: Path) -> None:
+    done = without_torch("from tenfold.cli import status; status(['info', 'classifier_light.onnx'])", finished_run)
+    lines = dict(line.split("  ", 1) for line in done.stdout.splitlines())
+    told = {name.strip(): value.strip() for name, value in lines.items()}
+    assert told["input images"] == "uint8 (batch, 28, 28)" and told["output label"] == "int64 (batch,)"
+    assert told["output probabilities"] == "float32 (batch, 10)" and told["honest"] == "yes"
+    done = without_torch("from tenfold.cli import status; status(['info', 'generator.onnx', '--json'])", finished_run)
+    told = json.loads(done.stdout)
+    assert told["inputs"] == {"z": "float32 (batch, 64)", "labels": "int64 (batch,)"}
+    assert told["card"]["source"] == "sample"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("pictures")
+    for place, image in enumerate(few_digits(3).images):
+        Image.fromarray(image).save(folder / f"{place}.png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder
+
+
+def predicted(finished_run: Path, *arguments: str | Path) -> list[str]:
+    done = tenfold("predict", *arguments, "--model", finished_run / "classifier.onnx", cwd=finished_run)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_folder_is_read_picture_by_picture(finished_run: Path, pictures: Path, classifier: Classifier) -> None:
+    said = classifier.predict(np.stack([read_image(pictures / f"{place}.png") for place in range(3)]))
+    header, *lines = predicted(finished_run, pictures)
+    assert header == "Image,Label,Probability"
+    for place, line in enumerate(lines):
+        assert line == f"{pictures / f'{place}.png'},{said.label[place]},{said.probabilities[place].max():.4f}"
+    assert len(lines) == 3
+    refused = tenfold("predict", pictures.parent, cwd=finished_run)
+    assert refused.returncode == 2 and "holds no picture" in refused.stderr
+
+
+def test_the_likeliest_digits_come_in_order(finished_run: Path, pictures: Path, classifier: Classifier) -> None:
+    p = classifier.predict(read_image(pictures / "1.png")).probabilities[0]
+    order = np.argsort(-p)[:3]
+    header, line = predicted(finished_run, pictures / "1.png", "--top", "3", "--at-least", "1")
+    assert header == "Image,Label1,Probability1,Label2,Probability2,Label3,Probability3"
+    cells = line.split(",")[1:]
+    assert cells[0] == "-1" and [int(label) for label in cells[2::2]] == order[1:].tolist()
+    assert [float(value) for value in cells[1::2]] == pytest.approx(p[order], abs=1e-4)
+    (line,) = predicted(finished_run, pictures / "1.png", "--top", "3", "--json")
+    assert [label for label, _ in json.loads(line)["top"]] == order.tolist()
 
 
 @pytest.mark.parametrize("labels", [[-1], [10], [3, 99], [0.5], [[1, 2]], ["3"]])

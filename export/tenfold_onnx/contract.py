@@ -17,6 +17,7 @@ CONTRACT_VERSION: Final = "1"
 OPSET: Final = 20
 SIDE: Final = 28
 CLASSES: Final = 10
+NO_DIGIT: Final = -1  # the label where none can be given
 
 CLASSIFIER_INPUTS: Final = ("images",)
 CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
@@ -51,6 +52,13 @@ def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
         wrong = array[(array < 0) | (array >= CLASSES)][0]
         raise BadInput(f"labels: hold {wrong}, and only the digits 0..9 can be asked for")
     return array.astype(np.int64)
+
+
+def checked_share(share: Any, name: str) -> float:
+    """A number from 0 to 1."""
+    if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
+        raise BadInput(f"{name}: is {share!r} where a number from 0 to 1 belongs")
+    return float(share)
 
 
 def checked_seed(seed: Any) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,11 +17,13 @@ from tenfold_onnx.contract import (
     CLASSIFIER_OUTPUTS,
     GENERATOR_INPUTS,
     GENERATOR_OUTPUTS,
+    NO_DIGIT,
     SIDE,
     BadInput,
     checked_images,
     checked_labels,
     checked_seed,
+    checked_share,
 )
 
 BATCH: Final = 64  # images a call; larger inputs are cut up: no slower, and memory stays bounded
@@ -30,7 +33,7 @@ class Prediction(NamedTuple):
     """What the classifier says of N images."""
 
     probabilities: npt.NDArray[np.float32]  # (N, 10), each row sums to 1
-    label: npt.NDArray[np.int64]  # (N,) in 0..9
+    label: npt.NDArray[np.int64]  # (N,) in 0..9, or NO_DIGIT
 
 
 class Classifier:
@@ -50,19 +53,21 @@ class Classifier:
         self.session = _session(path, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, threads, providers)
         self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
-    def predict(self, images: npt.ArrayLike) -> Prediction:
+    def predict(self, images: npt.ArrayLike, at_least: float = 0.0) -> Prediction:
         """Probabilities and labels of images uint8 (N, 28, 28) or (28, 28), digits light on dark.
 
-        N may be 0. Raises BadInput for another dtype or shape.
+        Where no probability reaches `at_least`, the label is NO_DIGIT (-1). N may be 0. Raises BadInput for another
+        dtype or shape.
         """
-        array = checked_images(images)
+        array, threshold = checked_images(images), checked_share(at_least, "at_least")
         outputs = [
             self.session.run(list(CLASSIFIER_OUTPUTS), {CLASSIFIER_INPUTS[0]: array[start : start + BATCH]})
             for start in range(0, len(array), BATCH)
         ]
         if not outputs:
             return Prediction(np.empty((0, CLASSES), np.float32), np.empty(0, np.int64))
-        return Prediction(*(np.concatenate(parts) for parts in zip(*outputs, strict=True)))
+        probabilities, label = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return Prediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT))
 
 
 class Generator:
@@ -102,6 +107,50 @@ class Generator:
         ]
         return np.concatenate(parts) if parts else np.empty((0, SIDE, SIDE), np.uint8)
 
+    def walk(self, label: int, seeds: tuple[int, int], steps: int) -> npt.NDArray[np.uint8]:
+        """Images uint8 (steps, 28, 28) of `label` on the way from one seed's latent vector to another's.
+
+        The way is the great circle, on which every step is as likely a latent vector as its ends (T. White,
+        "Sampling Generative Networks", 2016). `steps` is 2 or more. Raises BadInput.
+        """
+        if steps < 2:
+            raise BadInput(f"steps: are {steps} where a whole number from 2 belongs")
+        start, end = (self.latent(1, seed)[0].astype(np.float64) for seed in seeds)
+        cosine = start @ end / (np.linalg.norm(start) * np.linalg.norm(end))
+        angle = np.arccos(np.clip(cosine, -1, 1))
+        share = np.linspace(0, 1, steps)[:, None]
+        if angle < 1e-6:  # the same seed twice: nowhere to go
+            way = np.repeat(start[None], steps, 0)
+        else:
+            way = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+        return self.generate([label] * steps, z=way.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model file says of itself."""
+
+    inputs: dict[str, str]  # name -> type and shape, such as "uint8 (batch, 28, 28)"
+    outputs: dict[str, str]
+    card: dict[str, str]
+
+
+def described(path: Path | str) -> Description:
+    """Contract and card of any ONNX model. Raises BadInput where the file is none."""
+    session = _opened(path, threads=1, providers=("CPUExecutionProvider",))
+    return Description(
+        {node.name: _typed(node) for node in session.get_inputs()},
+        {node.name: _typed(node) for node in session.get_outputs()},
+        dict(session.get_modelmeta().custom_metadata_map),
+    )
+
+
+def _typed(node: Any) -> str:
+    kind = {"float": "float32", "double": "float64"}.get(
+        name := node.type.removeprefix("tensor(").removesuffix(")"), name
+    )
+    return f"{kind} ({', '.join(str(side) for side in node.shape)}{',' * (len(node.shape) == 1)})"
+
 
 def _session(
     path: Path | str,
@@ -110,6 +159,18 @@ def _session(
     threads: int | None,
     providers: Sequence[str],
 ) -> ort.InferenceSession:
+    session = _opened(path, threads, providers)
+    found_in = tuple(node.name for node in session.get_inputs())
+    found_out = {node.name for node in session.get_outputs()}
+    if found_in != tuple(inputs) or not set(outputs) <= found_out:
+        raise BadInput(
+            f"{path}: takes {', '.join(found_in)} and gives {', '.join(sorted(found_out))}, where a model that "
+            f"takes {', '.join(inputs)} and gives {', '.join(outputs)} belongs; give the other .onnx file"
+        )
+    return session
+
+
+def _opened(path: Path | str, threads: int | None, providers: Sequence[str]) -> ort.InferenceSession:
     path = Path(path)
     if not path.is_file():
         raise BadInput(
@@ -126,19 +187,11 @@ def _session(
             raise BadInput(f"threads: is {threads} where a whole number from 1 belongs")
         options.intra_op_num_threads = threads
     try:
-        session = ort.InferenceSession(str(path), options, providers=list(providers))
+        return ort.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BadInput(
             f"{path}: is no ONNX model that onnxruntime can load ({_first_line(error)}); export it again"
         ) from error
-    found_in = tuple(node.name for node in session.get_inputs())
-    found_out = {node.name for node in session.get_outputs()}
-    if found_in != tuple(inputs) or not set(outputs) <= found_out:
-        raise BadInput(
-            f"{path}: takes {', '.join(found_in)} and gives {', '.join(sorted(found_out))}, where a model that "
-            f"takes {', '.join(inputs)} and gives {', '.join(outputs)} belongs; give the other .onnx file"
-        )
-    return session
 
 
 def _first_line(error: Any) -> str:

@@ -101,7 +101,7 @@ def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, peak: floa
 
 @torch.inference_mode()
 def probabilities(net: nn.Module, images: npt.NDArray[np.uint8], device: torch.device) -> npt.NDArray[np.float32]:
-    """What `net` says of images uint8 (N, 28, 28), in fp32: (N, 10)."""
+    """What `net` says of images uint8 (N, 28, 28): float32 (N, 10), worked out in fp32 save under an autocast."""
     was_training = net.training
     net.eval()
     said = torch.empty(len(images), 10)  # in place: small pieces kept apart would pin the heap between large ones

@@ -16,6 +16,7 @@ from tenfold.cli.blend import blend
 from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
+from tenfold.cli.info import info
 from tenfold.cli.kernel import kernel
 from tenfold.cli.predict import predict
 from tenfold.cli.run import layered, run
@@ -44,7 +45,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
-for command in (run, score, blend, predict, generate, export, download, submit, submissions, kernel):
+for command in (run, score, blend, predict, generate, info, export, download, submit, submissions, kernel):
     app.command(command)
 
 
