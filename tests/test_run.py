@@ -19,6 +19,7 @@ from conftest import SMOKE, tenfold
 
 from digit_recognizer import competition, rows, submission
 from tenfold import artefacts, sample
+from tenfold.ensemble import tempered
 from tenfold.fit import probabilities
 from tenfold.record import RunFolder
 from tenfold_onnx import Classifier, Generator
@@ -29,6 +30,8 @@ SAME_BYTES = [
     "test_probabilities.npz",
     "classifier.onnx",
     "classifier_light.onnx",
+    "classifier_canvas.onnx",
+    "classifier_explain.onnx",
     "generator.onnx",
     "fold-0-net-0/classifier.safetensors",
     "fold-1-generator/generator.safetensors",
@@ -61,8 +64,9 @@ def test_the_out_of_fold_answers_are_those_of_nets_that_did_not_see_the_row(fini
         assert oof["probabilities"].shape == (1437, 10) and set(oof["fold"].tolist()) == {0, 1}
         for fold in (0, 1):
             with np.load(finished_run / f"fold-{fold}-net-0" / "answers.npz") as answers:
-                assert (oof["probabilities"][oof["fold"] == fold] == answers["validation"]).all()
-        metrics = json.loads((finished_run / "metrics.json").read_text())
+                metrics = json.loads((finished_run / "metrics.json").read_text())
+                expected = tempered(answers["validation"], metrics["temperature"])
+                assert (oof["probabilities"][oof["fold"] == fold] == expected).all()
         errors = int((oof["probabilities"].argmax(1) != oof["labels"]).sum())
         assert errors == metrics["cross_validation"]["errors"]
 
@@ -77,7 +81,8 @@ def test_predicting_the_test_csv_gives_the_submission(finished_run: Path, tmp_pa
 def test_the_exported_ensemble_is_the_mean_of_the_folds(finished_run: Path) -> None:
     images = sample.load()[1].images
     nets = artefacts.members(RunFolder(finished_run))
-    expected = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
+    mean = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
+    expected = tempered(mean, json.loads((finished_run / "metrics.json").read_text())["temperature"])
     assert len(nets) == 2
     said = Classifier(finished_run / "classifier.onnx").predict(images)
     assert said.probabilities == pytest.approx(expected, abs=1e-5)

@@ -16,7 +16,7 @@ from tenfold.cgan import Generator
 from tenfold.classifier import Classifier
 from tenfold.settings import Cgan, Net
 from tenfold_onnx.contract import OPSET
-from tenfold_onnx.write.export import export_classifier, export_generator
+from tenfold_onnx.write.export import export_classifier, export_generator, with_card
 from tenfold_onnx.write.graphs import Drawing, Ensemble
 from tenfold_onnx.write.parity import ParityError, check_classifier, check_generator
 
@@ -41,12 +41,12 @@ def members() -> list[nn.Module]:
 
 @pytest.fixture(scope="module")
 def classifier(members: list[nn.Module]) -> bytes:
-    return export_classifier(members, {"honest": "yes"})
+    return with_card(export_classifier(members, 0.7), {"honest": "yes"})
 
 
 @pytest.fixture(scope="module")
 def generator() -> bytes:
-    return export_generator(shaken(lambda: Generator(CGAN), 3), CGAN.z_dim, {})
+    return with_card(export_generator(shaken(lambda: Generator(CGAN), 3), CGAN.z_dim), {})
 
 
 def test_it_takes_and_gives_what_the_contract_says(classifier: bytes, generator: bytes) -> None:
@@ -74,14 +74,17 @@ def test_the_ensemble_is_the_mean_of_its_members(classifier: bytes, members: lis
     said, labels = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).run(None, {"images": images})
     with torch.inference_mode():
         x = torch.from_numpy(images).float()[:, None] / 255
-        expected = np.mean([member(x).softmax(1).numpy() for member in members], axis=0)
+        expected = np.mean([member(x).softmax(1).numpy() for member in members], axis=0) ** (1 / 0.7)
+        expected /= expected.sum(1, keepdims=True)
     assert said == pytest.approx(expected, abs=1e-5)
     assert (labels == expected.argmax(1)).all()
 
 
 def test_the_same_members_give_the_same_bytes(members: list[nn.Module], classifier: bytes) -> None:
-    assert export_classifier(members, {"honest": "yes"}) == classifier
-    assert export_classifier(members, {"honest": "no"}) != classifier
+    again = export_classifier(members, 0.7)
+    assert with_card(again, {"honest": "yes"}) == with_card(classifier, {"honest": "yes"}) == classifier
+    assert with_card(again, {"honest": "no"}) != classifier
+    assert export_classifier(members, 0.8) != again
 
 
 def test_it_is_one_checked_file_of_the_stated_opset_with_its_card(classifier: bytes, generator: bytes) -> None:
@@ -119,4 +122,4 @@ def test_a_module_in_training_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="training mode"):
         from tenfold_onnx.write.export import _export
 
-        _export(model, (torch.zeros(2, 28, 28, dtype=torch.uint8),), ["images"], ["probabilities", "label"], {})
+        _export(model, (torch.zeros(2, 28, 28, dtype=torch.uint8),), ["images"], ["probabilities", "label"])

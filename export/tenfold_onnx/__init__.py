@@ -1,7 +1,7 @@
 """Run tenfold's exported models with numpy and onnxruntime alone.
 
-`Classifier` reads digits, `Generator` draws them. The sub-package `write` makes the model files; it
-needs torch and is imported by name only.
+`Classifier` reads digits, `CanvasClassifier` drawings of any size, `Generator` draws digits. The sub-package
+`write` makes the model files; it needs torch and is imported by name only.
 """
 
 import os
@@ -10,6 +10,6 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from tenfold_onnx.contract import BadInput
-from tenfold_onnx.runtime import Classifier, Generator
+from tenfold_onnx.runtime import CanvasClassifier, Classifier, Generator
 
-__all__ = ["BadInput", "Classifier", "Generator"]
+__all__ = ["BadInput", "CanvasClassifier", "Classifier", "Generator"]

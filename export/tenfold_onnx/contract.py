@@ -1,9 +1,15 @@
 """What goes into the models and what comes out: the one place where names, types and shapes are settled.
 
-classifier.onnx   images uint8 (N, 28, 28), 0 = background
-                  -> probabilities float32 (N, 10), label int64 (N,)
-generator.onnx    z float32 (N, Z) standard normal, labels int64 (N,) in 0..9
-                  -> images uint8 (N, 28, 28)
+classifier.onnx, classifier_light.onnx
+    images uint8 (N, 28, 28), 0 = background -> probabilities float32 (N, 10), label int64 (N,)
+classifier_explain.onnx
+    the same, and after each convolution activation_1, activation_2, ... float32 (N, channels, side, side)
+classifier_canvas.onnx
+    drawings uint8 (N, H, W), any size, dark on light or light on dark
+    -> probabilities float32 (N, 10), label int64 (N,) with -1 where there is no digit,
+       seen uint8 (N, 28, 28): the drawing as the net sees it, ink float32 (N,): share of the drawing that is ink
+generator.onnx
+    z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
 """
 
 from __future__ import annotations
@@ -17,10 +23,17 @@ CONTRACT_VERSION: Final = "1"
 OPSET: Final = 20
 SIDE: Final = 28
 CLASSES: Final = 10
+LEAST_INK: Final = 0.0008  # share of a drawing: below it is blank, or a speck
+LEAST_EXTENT: Final = 0.1  # a digit's longer side as a share of the drawing's: below it is a dot
+MOST_SEEN: Final = 0.45  # share of inked pixels among the 28x28 that the net sees: above it is a blot (digits: 0.41)
+MOST_EDGES: Final = 148.0  # steps from black to white between its neighbouring pixels: above is noise (digits: 147)
+MOST_PIXELS: Final = 4096  # of a drawing's side
 NO_DIGIT: Final = -1  # the label where none can be given
 
 CLASSIFIER_INPUTS: Final = ("images",)
 CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
+CANVAS_INPUTS: Final = ("drawings",)
+CANVAS_OUTPUTS: Final = ("probabilities", "label", "seen", "ink")
 GENERATOR_INPUTS: Final = ("z", "labels")
 GENERATOR_OUTPUTS: Final = ("images",)
 
@@ -38,6 +51,20 @@ def checked_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         raise BadInput(f"images: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
     if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE):
         raise BadInput(f"images: have shape {array.shape} where (N, 28, 28) belongs; reshape or resize them")
+    return np.ascontiguousarray(array)
+
+
+def checked_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Drawings as the canvas classifier takes them, uint8 (N, H, W); one drawing (H, W) becomes a batch of one."""
+    array = np.asarray(drawings)
+    if array.ndim == 2:
+        array = array[None]
+    if array.dtype != np.uint8:
+        raise BadInput(f"drawings: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
+    if array.ndim != 3 or min(array.shape[1:]) < 2:
+        raise BadInput(f"drawings: have shape {array.shape} where (N, H, W) belongs; make them grey, one channel")
+    if max(array.shape[1:]) > MOST_PIXELS:
+        raise BadInput(f"drawings: have shape {array.shape}; scale them to at most {MOST_PIXELS} pixels a side")
     return np.ascontiguousarray(array)
 
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from tenfold_onnx.contract import (
+    CANVAS_INPUTS,
+    CANVAS_OUTPUTS,
     CLASSES,
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
@@ -20,6 +22,7 @@ from tenfold_onnx.contract import (
     NO_DIGIT,
     SIDE,
     BadInput,
+    checked_drawings,
     checked_images,
     checked_labels,
     checked_seed,
@@ -27,6 +30,8 @@ from tenfold_onnx.contract import (
 )
 
 BATCH: Final = 64  # images a call; larger inputs are cut up: no slower, and memory stays bounded
+
+PIXELS: Final = 4_000_000  # of drawings, a call: 16 MB a copy
 
 
 class Prediction(NamedTuple):
@@ -68,6 +73,46 @@ class Classifier:
             return Prediction(np.empty((0, CLASSES), np.float32), np.empty(0, np.int64))
         probabilities, label = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
         return Prediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT))
+
+
+class Reading(NamedTuple):
+    """What the canvas classifier says of N drawings."""
+
+    probabilities: npt.NDArray[np.float32]  # (N, 10), each row sums to 1; all equal where there is no digit
+    label: npt.NDArray[np.int64]  # (N,) in 0..9, or NO_DIGIT
+    seen: npt.NDArray[np.uint8]  # (N, 28, 28): the drawing as the net sees it
+    ink: npt.NDArray[np.float32]  # (N,): share of the drawing that is ink
+
+
+class CanvasClassifier:
+    """Reads drawings of any size with a classifier_canvas.onnx, which prepares them itself. As `Classifier`."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.session = _session(path, CANVAS_INPUTS, CANVAS_OUTPUTS, threads, providers)
+        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def predict(self, drawings: npt.ArrayLike, at_least: float = 0.0) -> Reading:
+        """What is on drawings uint8 (N, H, W) or (H, W): one digit each, dark on light or light on dark.
+
+        The label is NO_DIGIT (-1) where there is too little ink, a dot, a blot or noise, and where no probability
+        reaches `at_least`. N may be 0. Raises BadInput for another dtype or shape.
+        """
+        array, threshold = checked_drawings(drawings), checked_share(at_least, "at_least")
+        batch = max(1, PIXELS // (array.shape[1] * array.shape[2]))
+        outputs = [
+            self.session.run(list(CANVAS_OUTPUTS), {CANVAS_INPUTS[0]: array[start : start + batch]})
+            for start in range(0, len(array), batch)
+        ]
+        if not outputs:
+            none = np.empty(0, np.float32)
+            return Reading(none.reshape(0, 10), none.astype(np.int64), np.empty((0, SIDE, SIDE), np.uint8), none)
+        probabilities, label, seen, ink = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return Reading(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT), seen, ink)
 
 
 class Generator:

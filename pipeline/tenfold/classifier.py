@@ -36,6 +36,15 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(torch.amax(x, dim=(2, 3)))
         return logits
 
+    def activations(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Logits, and what stands after each convolution's ReLU: (N, channels, side, side)."""
+        x, kept = (x - MEAN) / STD, []
+        for layer in self.features:
+            x = layer(x)
+            if isinstance(layer, nn.ReLU):
+                kept.append(x)
+        return self.head(torch.amax(x, dim=(2, 3))), kept
+
     def kernels(self) -> list[nn.Parameter]:
         """The 3x3 convolutions' kernels, which Muon moves; not the first convolution's, which sees one channel."""
         return [weight for weight in self.parameters() if weight.ndim == 4 and weight.shape[1] > 1]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize_scalar
 
 from tenfold.errors import BadInput
 from tenfold.record import RunFolder
 from tenfold.tasks import ANSWERS
 
-FLOOR = 1e-12  # keeps the logarithm of a probability finite
+FLOOR: Final = 1e-12  # keeps the log loss of a certain error finite
+LEAST: Final = 1e-30  # the exported models' own least probability
+TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is not miscalibrated but broken
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,23 @@ def cross_validated(
         rows=len(labels),
         log_loss=float(-np.log(chosen.clip(FLOOR)).mean()),
     )
+
+
+def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """As the exported models calibrate, `tenfold_onnx.write.graphs.tempered`."""
+    logits = np.log(probabilities.astype(np.float64).clip(LEAST)) / temperature
+    power = np.exp(logits - logits.max(1, keepdims=True))
+    return (power / power.sum(1, keepdims=True)).astype(np.float32)
+
+
+def fitted_temperature(oof: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """The temperature at which out-of-fold probabilities (N, 10) have the least log loss on labels (N,)."""
+
+    def loss(log_temperature: float) -> float:
+        said = tempered(oof, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
+        return float(-np.log(said.astype(np.float64).clip(FLOOR)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
 
 
 def stored_cross_validation(run: RunFolder) -> CrossValidation:

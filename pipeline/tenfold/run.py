@@ -76,16 +76,18 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             cut_log(folder, place)
         _fit(plan, plan.generators_left(digits, fold_of), "cgan", plan.generator_epochs())
         _fit(plan, plan.classifiers_left(digits, fold_of, parent), "classifier", plan.classifier_epochs())
+        held_out = ensemble.out_of_fold(folder, fold_of, settings.nets)
+        temperature = ensemble.fitted_temperature(held_out, digits.known_labels())
         oof = record.npz(
-            probabilities=ensemble.out_of_fold(folder, fold_of, settings.nets),
+            probabilities=ensemble.tempered(held_out, temperature),
             labels=digits.known_labels(),
             fold=fold_of,
             origin=digits.origin,
             fingerprint=digits.fingerprints(),
         )
         atomic.write(path / "oof.npz", oof)
-        artefacts.export(folder)
-        labels = _submit(folder, test)
+        artefacts.export(folder, temperature)
+        labels = _submit(folder, test, temperature)
         light = Classifier(path / artefacts.LIGHT_ONNX).predict(test.images).label
         verdict, light_verdict = judge.verdicts(settings.data, test, labels, light)
         metrics = {
@@ -94,11 +96,13 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
             "judge": verdict,
             "judge_light": light_verdict,
+            "temperature": temperature,
             "overlap": asdict(overlapping),
             "rate_cuts": {place.name: [asdict(cut) for cut in rate_cuts(place)] for place in plan.places()},
             "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
         }
         folder.write_json(record.METRICS, metrics)
+        artefacts.sign(folder)
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
 
@@ -149,12 +153,12 @@ def _fit(plan: Plan, tasks: Iterator[pool.Task], stage: str, epochs: int) -> Non
         pool.run_all(tasks, plan.settings.compute.workers, progress.epoch)
 
 
-def _submit(folder: RunFolder, test: Digits) -> npt.NDArray[np.int64]:
+def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[np.int64]:
     """Write the submission: what the exported model says, which on some of the rows torch is asked to confirm."""
     said = Classifier(folder.path / artefacts.CLASSIFIER_ONNX).predict(test.images)
     some = np.linspace(0, len(test) - 1, min(PARITY_ROWS, len(test)), dtype=np.int64)
     with torch.inference_mode():
-        expected = Ensemble(artefacts.members(folder))(torch.from_numpy(test.images[some]))[0].numpy()
+        expected = Ensemble(artefacts.members(folder), temperature)(torch.from_numpy(test.images[some]))[0].numpy()
     gap = float(np.abs(said.probabilities[some] - expected).max())
     if not gap <= PROBABILITY_TOLERANCE:
         raise RunFailed(

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from tenfold_onnx.contract import (
+    CANVAS_INPUTS,
+    CANVAS_OUTPUTS,
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
     CONTRACT_VERSION,
@@ -21,30 +23,56 @@ from tenfold_onnx.contract import (
     OPSET,
     SIDE,
 )
-from tenfold_onnx.write.graphs import Drawing, Ensemble
-from tenfold_onnx.write.parity import check_classifier, check_generator
+from tenfold_onnx.write.graphs import Canvas, Drawing, Ensemble, Explained
+from tenfold_onnx.write.parity import check_canvas, check_classifier, check_explained, check_generator, sketches
 
 
-def export_classifier(members: Sequence[nn.Module], card: Mapping[str, str]) -> bytes:
+def export_classifier(members: Sequence[nn.Module], temperature: float) -> bytes:
     """An ensemble of classifiers as one file, given out only after parity with torch.
 
-    `card` goes into the model's metadata. Equal members and card give equal bytes.
-    Raises ParityError where onnxruntime and torch disagree.
+    `temperature` calibrates its probabilities. Equal members give equal bytes. Raises ParityError where
+    onnxruntime and torch disagree.
     """
-    module = Ensemble(members).eval()
+    module = Ensemble(members, temperature).eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
-    data = _export(module, example, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, card)
+    data = _export(module, example, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS)
     check_classifier(module, data)
     return data
 
 
-def export_generator(generator: nn.Module, z_dim: int, card: Mapping[str, str]) -> bytes:
+def export_explained(net: nn.Module, temperature: float) -> bytes:
+    """A classifier with its activations as further outputs, activation_1 and so on. As `export_classifier`."""
+    module = Explained(net, temperature).eval()
+    example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
+    names = [*CLASSIFIER_OUTPUTS, *(f"activation_{n}" for n in range(1, len(module(*example)) - 1))]
+    data = _export(module, example, CLASSIFIER_INPUTS, names)
+    check_explained(module, data)
+    return data
+
+
+def export_canvas(net: nn.Module, temperature: float) -> bytes:
+    """A classifier behind the preparation of drawings of any size. As `export_classifier`."""
+    module = Canvas(Ensemble([net], temperature)).eval()
+    # Unequal sides, so that neither is taken for the other.
+    data = _export(module, (sketches(2, 60, 44),), CANVAS_INPUTS, CANVAS_OUTPUTS, sides=("height", "width"))
+    check_canvas(module, data)
+    return data
+
+
+def export_generator(generator: nn.Module, z_dim: int) -> bytes:
     """A conditional generator as one file, given out only after parity with torch. As `export_classifier`."""
     module = Drawing(generator).eval()
     example = (torch.zeros(2, z_dim), torch.zeros(2, dtype=torch.int64))
-    data = _export(module, example, GENERATOR_INPUTS, GENERATOR_OUTPUTS, card)
+    data = _export(module, example, GENERATOR_INPUTS, GENERATOR_OUTPUTS)
     check_generator(module, z_dim, data)
     return data
+
+
+def with_card(model: bytes, card: Mapping[str, str]) -> bytes:
+    """The model with `card`, the contract's version and the opset as its metadata, in place of any it had."""
+    proto = onnx.load_from_string(model)
+    onnx.helper.set_model_props(proto, {"contract": CONTRACT_VERSION, "opset": str(OPSET), **card})
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def _export(
@@ -52,11 +80,13 @@ def _export(
     example: tuple[Tensor, ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
-    card: Mapping[str, str],
+    sides: Sequence[str] = (),
 ) -> bytes:
+    """The graph's bytes; every input's first side may vary, and the further `sides` by name."""
     if any(part.training for part in module.modules()):
         raise ValueError("a module in training mode can't be exported")  # its BatchNorm would not fold
     module = module.cpu().float()
+    varying = {place: Dim(name) for place, name in enumerate(("batch", *sides))}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's and onnxscript's own deprecations, nothing a user could mend
         program = torch.onnx.export(
@@ -64,7 +94,7 @@ def _export(
             example,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes={name: {0: Dim("batch")} for name in inputs},
+            dynamic_shapes=[varying] * len(inputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -73,7 +103,6 @@ def _export(
     ClearMetadataAndDocStringPass()(program.model)  # stack traces: they hold the building machine's paths
     program.model.producer_name = "tenfold"
     program.model.producer_version = version("tenfold")
-    program.model.metadata_props.update({"contract": CONTRACT_VERSION, "opset": str(OPSET), **card})
     proto = program.model_proto
     onnx.checker.check_model(proto, full_check=True)
     return bytes(proto.SerializeToString(deterministic=True))

@@ -8,11 +8,13 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 import torch
+from torch import Tensor
 
 from tenfold_onnx.contract import CLASSES, SIDE
-from tenfold_onnx.write.graphs import Drawing, Ensemble
+from tenfold_onnx.write.graphs import Canvas, Drawing, Ensemble, Explained
 
 BATCHES: Final = (1, 2, 7, 64)
+CANVASES: Final = ((1, 28, 28), (2, 280, 280), (7, 33, 190), (5, 5, 8), (3, 200, 31))
 PROBABILITY_TOLERANCE: Final = 1e-5
 ROUNDINGS: Final = 8  # times torch's own float32 rounding, where that is the larger: nets far from trained
 GREY_TOLERANCE: Final = 1  # grey levels: a value on the edge may round either way
@@ -44,6 +46,59 @@ def check_classifier(module: Ensemble, model: bytes) -> None:
         clear = top_two[:, 1] - top_two[:, 0] > 2 * tolerance  # a tie may fall either way
         if (labels != expected_labels)[clear].any():
             raise ParityError(f"classifier, batch {batch}: labels differ")
+
+
+@torch.inference_mode()
+def check_explained(module: Explained, model: bytes) -> None:
+    """As `check_classifier`, for probabilities, label and every activation; each to its own size."""
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    for batch in BATCHES:
+        images = (rng.random((batch, SIDE, SIDE)) ** 4 * 255).astype(np.uint8)
+        said = session.run(None, {"images": images})
+        for node, found, expected in zip(session.get_outputs(), said, module(torch.from_numpy(images)), strict=True):
+            gap = np.abs(found - expected.numpy()).max() / max(1.0, float(expected.abs().max()))
+            if not gap <= PROBABILITY_TOLERANCE:
+                raise ParityError(f"explained classifier, batch {batch}: {node.name} differs by {gap:.2g}")
+
+
+@torch.inference_mode()
+def check_canvas(module: Canvas, model: bytes) -> None:
+    """Compare on sketches of several sizes, polarities and amounts of ink. Raises ParityError.
+
+    A grey level that rounds the other way moves the probabilities, so those of torch are asked for the image that
+    onnxruntime saw.
+    """
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    for batch, height, width in CANVASES:
+        drawings = sketches(batch, height, width)
+        probabilities, label, seen, ink = session.run(None, {"drawings": drawings.numpy()})
+        _, expected_label, expected_seen, expected_ink = (part.numpy() for part in module(drawings))
+        place = f"canvas classifier, {batch} of {height}x{width}"
+        if np.abs(seen.astype(int) - expected_seen.astype(int)).max() > GREY_TOLERANCE:
+            raise ParityError(f"{place}: what the net sees differs")
+        if np.abs(ink - expected_ink).max() > 1e-5 or ((label < 0) != (expected_label < 0)).any():
+            raise ParityError(f"{place}: the ink differs")
+        exact = module.classifier(torch.from_numpy(seen))[0].numpy()
+        exact[label < 0] = 1 / CLASSES
+        gap = np.abs(probabilities - exact).max()
+        if not gap <= PROBABILITY_TOLERANCE:
+            raise ParityError(f"{place}: probabilities differ by {gap:.2g}")
+
+
+def sketches(batch: int, height: int, width: int) -> Tensor:
+    """Seeded drawings uint8 (batch, height, width): a blank, then strokes, every other one dark on light."""
+    rng = np.random.default_rng(batch * height + width)
+    drawings = np.zeros((batch, height, width), np.uint8)
+    for drawing in drawings[1:]:
+        for _ in range(3):
+            (top, bottom), (left, right) = (np.sort(rng.integers(2, side - 2, 2)) for side in (height, width))
+            along = rng.random() < 0.5
+            drawing[top : bottom + 1 if along else top + 2, left : left + 2 if along else right + 1] = rng.integers(
+                120, 256
+            )
+    drawings[1::2] = 255 - drawings[1::2]
+    return torch.from_numpy(drawings)
 
 
 @torch.inference_mode()

@@ -13,9 +13,11 @@ def export(run: Path, /) -> None:
     run
         The run's folder.
     """
-    from tenfold.artefacts import MODELS
-    from tenfold.artefacts import export as write
-    from tenfold.record import RunFolder
+    from tenfold import artefacts
+    from tenfold.record import METRICS, RunFolder
 
-    write(RunFolder(run))
-    print(f"written in {run}: {', '.join(MODELS)}")
+    folder = RunFolder(run)
+    folder.settings()  # or say that this is no run
+    artefacts.export(folder, folder.read_json(METRICS)["temperature"])
+    artefacts.sign(folder)
+    print(f"written in {run}: {', '.join(artefacts.MODELS)}")
