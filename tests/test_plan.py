@@ -30,18 +30,17 @@ def plan(tmp_path: Path) -> Plan:
 
 
 def test_there_are_folds_times_nets_and_what_ships(plan: Plan) -> None:
-    assert names(plan.generator_places()) == ["fold-0-generator", "fold-1-generator", "fold-2-generator", "generator"]
-    assert names(plan.classifier_places()) == [
-        *(f"fold-{fold}-net-{net}" for fold in range(3) for net in range(2)),
-        "light",
-    ]
-    assert plan.generator_epochs() == 4 * SETTINGS.cgan.epochs
-    assert plan.classifier_epochs() == 6 * SETTINGS.fit.epochs + 7
-    assert names(Plan(replace(SETTINGS, cgan=Cgan(share=0)), plan.folder).generator_places()) == ["generator"]
+    nets = [f"fold-{fold}-net-{net}" for fold in range(3) for net in range(2)]
+    shipped = ["light", "generator"]
+    assert names(plan.places()) == [*(f"fold-{fold}-generator" for fold in range(3)), *nets, *shipped]
+    assert plan.epochs() == 4 * SETTINGS.cgan.epochs + 6 * SETTINGS.fit.epochs + 7
+    alone = Plan(replace(SETTINGS, cgan=Cgan(share=0)), plan.folder)
+    assert names(alone.places()) == [*nets, *shipped]
+    assert alone.epochs() == SETTINGS.cgan.epochs + 6 * SETTINGS.fit.epochs + 7
 
 
 def test_every_task_gets_its_folds_digits_and_draws_of_its_own(plan: Plan) -> None:
-    tasks = [*plan.generators_left(DIGITS, FOLD_OF), *plan.classifiers_left(DIGITS, FOLD_OF, None)]
+    tasks = [*plan.first_round(DIGITS, FOLD_OF), *plan.second_round(DIGITS, FOLD_OF, None)]
     assert [task.name for task in tasks] == names(plan.places())
     streams = set()
     for task in tasks:
@@ -63,10 +62,10 @@ def test_what_is_finished_is_not_done_again(plan: Plan) -> None:
     for place in (plan.folder.fold_generator(1), plan.folder.net(2, 0), plan.folder.light):
         atomic.write(place / "weights", b"w")
         record.finish(place, ["weights"], {})
-    left = [task.name for task in plan.generators_left(DIGITS, FOLD_OF)]
-    assert left == ["fold-0-generator", "fold-2-generator", "generator"]
-    left = [task.name for task in plan.classifiers_left(DIGITS, FOLD_OF, None)]
-    assert "fold-2-net-0" not in left and "light" not in left and len(left) == 5
+    left = [task.name for task in plan.first_round(DIGITS, FOLD_OF)]
+    assert left == ["fold-0-generator", "fold-2-generator"]
+    left = [task.name for task in plan.second_round(DIGITS, FOLD_OF, None)]
+    assert "fold-2-net-0" not in left and "light" not in left and len(left) == 6
     assert not plan.done()
 
 

@@ -22,7 +22,7 @@ from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fi
 
 @dataclass(frozen=True)
 class Plan:
-    """The trainings of one run. Generators come first: a fold's nets are shown its generator's digits."""
+    """The trainings of one run, in two rounds: a fold's nets are shown the digits of its generator."""
 
     settings: Settings
     folder: RunFolder
@@ -35,18 +35,15 @@ class Plan:
     def _folds(self) -> range:
         return range(self.settings.folds)
 
-    def generator_places(self) -> list[Path]:
-        """The folder of every generator."""
-        return [*(self.folder.fold_generator(fold) for fold in self._folds if self._expands), self.folder.generator]
-
-    def classifier_places(self) -> list[Path]:
-        """The folder of every classifier."""
-        nets = product(self._folds, range(self.settings.nets))
-        return [*(self.folder.net(fold, net) for fold, net in nets), self.folder.light]
-
     def places(self) -> list[Path]:
         """The folder of every training."""
-        return self.generator_places() + self.classifier_places()
+        return [*self._fold_generators(), *self._fold_nets(), self.folder.light, self.folder.generator]
+
+    def _fold_generators(self) -> list[Path]:
+        return [self.folder.fold_generator(fold) for fold in self._folds if self._expands]
+
+    def _fold_nets(self) -> list[Path]:
+        return [self.folder.net(fold, net) for fold, net in product(self._folds, range(self.settings.nets))]
 
     def done(self) -> bool:
         """Whether nothing is left, every file of every training being as it was when the training was done."""
@@ -62,19 +59,17 @@ class Plan:
             if size > fewest:
                 raise BadInput(f"{name}: is {size} where a fold trains on {fewest:,} digits; ask for no more than that")
 
-    def generators_left(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[pool.Task]:
-        """Fit the generator of each fold on what the fold trains on, and the one that ships on all digits."""
+    def first_round(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[pool.Task]:
+        """What is left of the folds' generators, each fitted on what its fold trains on."""
         for fold in self._folds:
             place = self.folder.fold_generator(fold)
             if self._expands and finished(place) is None:
                 yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
-        if finished(self.folder.generator) is None:
-            yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
-    def classifiers_left(
+    def second_round(
         self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None
     ) -> Iterator[pool.Task]:
-        """Fit each fold's nets, and the light one on all digits."""
+        """What is left of the folds' nets, and of what is fitted on all digits: the light net, the generator."""
         for fold, net in product(self._folds, range(self.settings.nets)):
             place = self.folder.net(fold, net)
             if finished(place) is None:
@@ -101,14 +96,14 @@ class Plan:
                 run=self.folder,
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
+        if finished(self.folder.generator) is None:
+            yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
-    def generator_epochs(self) -> int:
-        """Epochs of all generators."""
-        return len(self.generator_places()) * self.settings.cgan.epochs
-
-    def classifier_epochs(self) -> int:
-        """Epochs of all classifiers."""
-        return (len(self.classifier_places()) - 1) * self.settings.fit.epochs + self.settings.light.epochs
+    def epochs(self) -> int:
+        """Of all trainings together."""
+        generators, nets = len(self._fold_generators()) + 1, len(self._fold_nets())
+        settings = self.settings
+        return generators * settings.cgan.epochs + nets * settings.fit.epochs + settings.light.epochs
 
     def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
         argument = GeneratorTask(self.settings, stream, train, place, self.folder)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -74,8 +73,9 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             inherit.guard(parent, digits, fold_of, test)
         for place in plan.places():
             cut_log(folder, place)
-        _fit(plan, plan.generators_left(digits, fold_of), "cgan", plan.generator_epochs())
-        _fit(plan, plan.classifiers_left(digits, fold_of, parent), "classifier", plan.classifier_epochs())
+        with Progress(plan.epochs(), len(folder.epochs())) as progress:
+            for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
+                pool.run_all(tasks, settings.compute.workers, progress.epoch)
         held_out = ensemble.out_of_fold(folder, fold_of, settings.nets)
         temperature = ensemble.fitted_temperature(held_out, digits.known_labels())
         oof = record.npz(
@@ -144,13 +144,6 @@ def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Pare
             )
     folder.write_json(record.DATA, noted)
     return digits, overlapping
-
-
-def _fit(plan: Plan, tasks: Iterator[pool.Task], stage: str, epochs: int) -> None:
-    """Carry out what is left of one stage."""
-    done = sum(line["stage"] == stage for line in plan.folder.epochs())
-    with Progress(epochs, done) as progress:
-        pool.run_all(tasks, plan.settings.compute.workers, progress.epoch)
 
 
 def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[np.int64]:
