@@ -1,0 +1,112 @@
+"""The example programs work as they stand, each where its tools are installed."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tenfold_onnx import CanvasClassifier
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "export" / "examples"
+
+
+def with_packages(name: str, place: Path) -> Path:
+    """A copy of an example with what its package.json asks for."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    shutil.copytree(EXAMPLES / name, place / name)
+    # No scripts: onnxruntime-node's would fetch CUDA libraries from another host.
+    install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
+    done = subprocess.run(install, cwd=place / name, capture_output=True, text=True, timeout=300)
+    if done.returncode:
+        pytest.skip(f"npm can't install onnxruntime here: {done.stderr.strip()[-200:]}")
+    return place / name
+
+
+def seven() -> np.ndarray:  # type: ignore[type-arg]
+    drawing = np.full((120, 100), 255, np.uint8)
+    drawing[20:30, 20:80] = drawing[20:100, 70:80] = 0
+    return drawing
+
+
+def test_python_reads_a_picture(finished_run: Path, tmp_path: Path) -> None:
+    Image.fromarray(seven()).save(tmp_path / "seven.png")
+    program, model = EXAMPLES / "python" / "read_image.py", finished_run / "classifier_canvas.onnx"
+    command = [sys.executable, "-I", program, model, tmp_path / "seven.png"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    said = CanvasClassifier(model).predict(seven())
+    assert done.stdout == f"{said.label[0]} ({said.probabilities.max():.1%})\n", done.stderr
+    Image.new("L", (50, 50), 255).save(tmp_path / "seven.png")
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "no digit\n"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_node_draws_and_reads(finished_run: Path, tmp_path: Path) -> None:
+    folder = with_packages("node", tmp_path)
+    models = [finished_run / "generator.onnx", finished_run / "classifier_light.onnx"]
+    done = subprocess.run(["node", "draw_and_read.mjs", *models, "7"], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *picture, said = done.stdout.splitlines()
+    assert len(picture) == 14 and all(len(line) == 28 for line in picture)
+    assert re.fullmatch(r"read as \d, \d+\.\d %", said)
+
+
+@pytest.fixture
+def served(finished_run: Path, tmp_path: Path) -> Iterator[str]:
+    """The browser example on a plain server, with a run's model beside it."""
+    folder = with_packages("browser", tmp_path)
+    shutil.copy(finished_run / "classifier_canvas.onnx", folder)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_browser_reads_what_is_drawn(served: str, finished_run: Path) -> None:
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium is installed (name one in CHROMIUM)")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=arguments)
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(served)
+        said = page.locator("#said")
+        sync_api.expect(said).to_have_text("draw above", timeout=30_000)
+        box = page.locator("#canvas").bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 80, box["y"] + 60)
+        page.mouse.down()
+        for x, y in ((200, 60), (150, 150), (120, 230)):
+            page.mouse.move(box["x"] + x, box["y"] + y, steps=10)
+        page.mouse.up()
+        sync_api.expect(said).to_contain_text("%")
+        pixels = page.evaluate(
+            "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
+        )
+        drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
+        expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(drawing)
+        assert said.text_content() == f"{expected.label[0]} ({expected.probabilities.max() * 100:.1f} %)"
+        page.locator("#clear").click()
+        sync_api.expect(said).to_have_text("draw above")
+        browser.close()
+    assert asked and all(url.startswith(served) for url in asked)
