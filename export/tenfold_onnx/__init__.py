@@ -10,6 +10,6 @@ import os
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from tenfold_onnx.contract import BadInput
-from tenfold_onnx.runtime import CanvasClassifier, Classifier, Generator
+from tenfold_onnx.runtime import CanvasClassifier, Classifier, Explainer, Generator
 
-__all__ = ["BadInput", "CanvasClassifier", "Classifier", "Generator"]
+__all__ = ["BadInput", "CanvasClassifier", "Classifier", "Explainer", "Generator"]

@@ -32,6 +32,7 @@ NO_DIGIT: Final = -1  # the label where none can be given
 
 CLASSIFIER_INPUTS: Final = ("images",)
 CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
+ACTIVATION: Final = "activation_"  # and a number from 1
 CANVAS_INPUTS: Final = ("drawings",)
 CANVAS_OUTPUTS: Final = ("probabilities", "label", "seen", "ink")
 GENERATOR_INPUTS: Final = ("z", "labels")

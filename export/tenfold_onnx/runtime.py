@@ -12,6 +12,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from tenfold_onnx.contract import (
+    ACTIVATION,
     CANVAS_INPUTS,
     CANVAS_OUTPUTS,
     CLASSES,
@@ -113,6 +114,28 @@ class CanvasClassifier:
             return Reading(none.reshape(0, 10), none.astype(np.int64), np.empty((0, SIDE, SIDE), np.uint8), none)
         probabilities, label, seen, ink = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
         return Reading(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT), seen, ink)
+
+
+class Explainer:
+    """Shows what a net's layers make of an image, with a classifier_explain.onnx. Arguments as for `Classifier`."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        threads: int | None = None,
+        providers: Sequence[str] = ("CPUExecutionProvider",),
+    ) -> None:
+        self.session = _session(path, CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1"), threads, providers)
+        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        names = (node.name for node in self.session.get_outputs())
+        self.layers = [name for name in names if name.startswith(ACTIVATION)]
+
+    def activations(self, images: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
+        """What stands after each convolution for images uint8 (N, 28, 28) or (28, 28): (N, channels, side, side).
+
+        All of them at once: a batch of hundreds, not of thousands. Raises BadInput for another dtype or shape.
+        """
+        return self.session.run(self.layers, {CLASSIFIER_INPUTS[0]: checked_images(images)})
 
 
 class Generator:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from tenfold_onnx.contract import (
+    ACTIVATION,
     CANVAS_INPUTS,
     CANVAS_OUTPUTS,
     CLASSIFIER_INPUTS,
@@ -44,7 +45,7 @@ def export_explained(net: nn.Module, temperature: float) -> bytes:
     """A classifier with its activations as further outputs, activation_1 and so on. As `export_classifier`."""
     module = Explained(net, temperature).eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
-    names = [*CLASSIFIER_OUTPUTS, *(f"activation_{n}" for n in range(1, len(module(*example)) - 1))]
+    names = [*CLASSIFIER_OUTPUTS, *(f"{ACTIVATION}{n}" for n in range(1, len(module(*example)) - 1))]
     data = _export(module, example, CLASSIFIER_INPUTS, names)
     check_explained(module, data)
     return data

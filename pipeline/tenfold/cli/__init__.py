@@ -18,6 +18,7 @@ from tenfold.cli.export import export
 from tenfold.cli.generate import generate
 from tenfold.cli.info import info
 from tenfold.cli.kernel import kernel
+from tenfold.cli.page import page
 from tenfold.cli.predict import predict
 from tenfold.cli.run import layered, run
 from tenfold.cli.score import score
@@ -31,6 +32,7 @@ EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
               "tqdm", "tomli_w"),
     "images": ("PIL",),
+    "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
 }  # fmt: skip
 
@@ -47,6 +49,7 @@ app = App(
 )
 for command in (run, score, blend, predict, generate, info, export, download, submit, submissions, kernel):
     app.command(command)
+app.command(page, name="app")
 
 
 def main() -> NoReturn:
