@@ -80,17 +80,43 @@ def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
 
 
 @app.command
+def latency(run: Path, /, *, rounds: int = 500) -> None:
+    """How fast a run's light net answers."""
+    from benchmarks.latency import measure
+
+    print(results.append("latency", measure(run, rounds)))
+
+
+@app.command
+def canvas(run: Path, /, *, drawings: int = 5000, data: Path = DATA) -> None:
+    """What a run's canvas classifier makes of test digits placed, scaled, stretched and thickened on large canvases."""
+    from benchmarks.canvases import measure
+    from benchmarks.scores import kaggle
+    from tenfold_onnx import CanvasClassifier
+
+    _, test, key = kaggle(data.resolve())
+    session = CanvasClassifier(run / "classifier_canvas.onnx").session
+    print(results.append("canvas", measure(session, test.images[:drawings], key[:drawings], seed=0)))
+
+
+@app.command
 def table() -> None:
     """Everything measured so far, as RESULTS.md has it."""
-    text = "\n\n".join((_throughput(), _presets(), _single(), _reached()))
-    Path(__file__).with_name("RESULTS.md").write_text(f"{INTRODUCTION}\n\n{text}\n", "utf-8")
-    print(text)
+    text = everything()
+    Path(__file__).with_name("RESULTS.md").write_text(text, "utf-8")
+    print(text, end="")
 
 
 INTRODUCTION: Final = """# What is measured
 
 Made from `results.jsonl` by `python -m benchmarks table`; `python -m benchmarks --help` lists what measures each row
 again. Run nothing beside it."""
+
+
+def everything() -> str:
+    """The whole of RESULTS.md."""
+    parts = (_throughput(), _presets(), _single(), _reached(), _latency(), _canvas())
+    return "\n\n".join((INTRODUCTION, *parts)) + "\n"
 
 
 def _throughput() -> str:
@@ -162,6 +188,35 @@ def _reached() -> str:
     return f"## Time to an accuracy\n\n{note}\n\n" + results.markdown(header, lines)
 
 
+def _latency() -> str:
+    lines = [
+        [
+            f"{'-'.join(map(str, row['channels']))}, {engine}",
+            *(f"{row['ms'][engine][batch]} ms" for batch in ("1", "32", "1000")),
+            f"{min(row['cold_s'])} to {max(row['cold_s'])} s, {row['cold_mb']} MB" if engine == "onnxruntime" else "",
+            _place(row),
+        ]
+        for row in results.rows("latency")
+        for engine in row["ms"]
+    ]
+    header = ["light net, one thread", "batch 1", "32", "1000", "from importing numpy to the first answer", "where"]
+    return "## Answering\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+
+
+def _canvas() -> str:
+    lines = [
+        [
+            f"{row['accuracy']:.4f} on {row['drawings']:,}",
+            ", ".join(f"{name} {label}" for name, label in row["no_digit"].items()),
+            f"{100 * row['noise_below_half']:.1f} %",
+            _place(row),
+        ]
+        for row in results.rows("canvas")
+    ]
+    header = ["drawings of test digits", "label of none", "of 1,000 noise images, none likelier than a half", "where"]
+    return "## The canvas classifier\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 3]])
+
+
 def _time_to(target: float, found: list[dict[str, Any]]) -> str:
     """The time after which the mean accuracy over seeds is at the target."""
     for epoch in range(min(len(row["accuracy"]) for row in found)):
@@ -183,7 +238,7 @@ def _spread(values: list[float], form: str, unit: str) -> str:
 
 
 def _place(row: dict[str, Any]) -> str:
-    return f"{row['date']}, {row['machine']}"
+    return f"{row['date']}, {row['machine']}" + (f"; {row['note']}" if "note" in row else "")
 
 
 if __name__ == "__main__":

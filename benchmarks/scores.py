@@ -50,7 +50,7 @@ def preset(name: str, data: Path, more: Sequence[str]) -> dict[str, Any]:
 def one_net(net: Net, fit: Fit, seed: int, data: Path) -> dict[str, Any]:
     """One net of ours on all 42,000 training rows, all cores on it: seconds from reading the files to the answers."""
     started = time.perf_counter()
-    train, test, key = _kaggle(data)
+    train, test, key = kaggle(data)
     settings = Settings(seed=seed, net=net, fit=fit, compute=settled(Compute(workers=1), 1))
     device = prepare_process(settings.compute)
     images, labels = torch.from_numpy(train.images).to(device), torch.from_numpy(train.known_labels()).to(device)
@@ -71,7 +71,7 @@ def one_net(net: Net, fit: Fit, seed: int, data: Path) -> dict[str, Any]:
 
 def reference(name: str, seed: int, data: Path) -> dict[str, Any]:
     """A reference net with its own settings on all 42,000, in the processor's best precision, one thread a core."""
-    train, test, key = _kaggle(data)
+    train, test, key = kaggle(data)
     compute = settled(Compute(workers=1), 1)
     prepare_process(compute)
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
@@ -95,7 +95,7 @@ def reference(name: str, seed: int, data: Path) -> dict[str, Any]:
     }
 
 
-def _kaggle(data: Path) -> tuple[Digits, Digits, np.ndarray[Any, np.dtype[np.int64]]]:
+def kaggle(data: Path) -> tuple[Digits, Digits, np.ndarray[Any, np.dtype[np.int64]]]:
     """What may be trained on, the test rows, and the judge's key."""
     where = Data(source="kaggle", data=data)
     found = sources.load(where)

@@ -79,7 +79,7 @@ def test_results_are_appended_and_a_cut_line_is_left_out() -> None:
 
 
 def test_what_was_not_run_says_so() -> None:
-    tables = benchmarks._presets() + benchmarks._single() + benchmarks._reached() + benchmarks._throughput()
+    tables = benchmarks.everything()
     for name in ("`smoke`", "`fast`", "`best`", "deotte", "ours-99.0"):
         assert any(line.startswith(f"| {name} | not run") for line in tables.splitlines()), name
 
@@ -96,8 +96,7 @@ def test_the_time_to_an_accuracy_is_when_the_mean_over_seeds_is_there() -> None:
 def test_the_stored_tables_are_those_of_the_stored_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", ROOT / "benchmarks" / "results.jsonl")
     stored = (ROOT / "benchmarks" / "RESULTS.md").read_text()
-    parts = (benchmarks._throughput(), benchmarks._presets(), benchmarks._single(), benchmarks._reached())
-    assert stored == "\n\n".join((benchmarks.INTRODUCTION, *parts)) + "\n"
+    assert stored == benchmarks.everything()
 
 
 def test_throughput_is_measured(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
 import zipfile
@@ -38,6 +39,17 @@ def test_the_base_installation_asks_for_no_torch() -> None:
     assert base == ["cyclopts", "numpy", "onnxruntime"]
 
 
+def test_the_release_asks_for_what_there_is() -> None:
+    from tenfold.artefacts import MODELS
+    from tenfold.cli import app
+
+    workflow = (ROOT / ".github/workflows/release.yml").read_text()
+    commands = re.findall(r"- run: tenfold (.+)", workflow)
+    assert commands == ["run --source mnist --preset fast --out runs/release"]
+    app.parse_args(commands[0], exit_on_error=False, print_error=False)  # raises where an option is unknown
+    assert "runs/release/*.onnx" in workflow and all(name.endswith(".onnx") for name in MODELS)
+
+
 @pytest.mark.slow
 def test_the_wheel_is_built_and_holds_just_the_packages(tmp_path: Path) -> None:
     subprocess.run(
@@ -51,7 +63,9 @@ def test_the_wheel_is_built_and_holds_just_the_packages(tmp_path: Path) -> None:
             "tenfold_onnx",
             "digit_recognizer",
         }
-        assert all(name.endswith((".py", "py.typed")) or ".dist-info/" in name for name in archive.namelist())
+        known = (".py", "py.typed", ".html", ".css", ".js", ".svg")
+        assert all(name.endswith(known) or ".dist-info/" in name for name in archive.namelist())
+        assert "tenfold_onnx/app/static/index.html" in archive.namelist()
 
 
 @pytest.mark.slow

@@ -1,0 +1,80 @@
+"""How fast the light net answers: onnxruntime against torch, one thread, batches of 1, 32 and 1000; and a cold start."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from tenfold.compute import multiplies_bf16
+from tenfold.record import RunFolder
+from tenfold.settings import Net
+from tenfold.weights import CLASSIFIER, load_classifier
+from tenfold_onnx import Classifier
+
+BATCHES: Final = (1, 32, 1000)
+COLD: Final = """
+import time
+started = time.perf_counter()
+import resource, sys
+import numpy as np
+from tenfold_onnx import Classifier
+Classifier(sys.argv[1], threads=1).predict(np.zeros((1, 28, 28), np.uint8))
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def measure(run: Path, rounds: int) -> dict[str, Any]:
+    """Milliseconds a call (median of `rounds` for small batches), by engine and batch; seconds and MB from cold."""
+    torch.set_num_threads(1)
+    folder = RunFolder(run)
+    net = load_classifier(folder.light / CLASSIFIER, Net(folder.settings().light.channels, tta_shift_px=0))
+    net = net.to(memory_format=torch.channels_last)
+    session = Classifier(run / "classifier_light.onnx", threads=1).session
+    engines: dict[str, Callable[[np.ndarray[Any, Any]], object]] = {
+        "onnxruntime": lambda images: session.run(["probabilities", "label"], {"images": images}),
+        "torch": lambda images: _asked(net, images, torch.float32),
+    }
+    if multiplies_bf16("cpu"):
+        engines["torch bf16"] = lambda images: _asked(net, images, torch.bfloat16)
+    times: dict[str, dict[str, float]] = {name: {} for name in engines}
+    for batch in BATCHES:
+        images = np.random.default_rng(0).integers(0, 256, (batch, 28, 28), dtype=np.uint8)
+        repeats = max(5, rounds // batch)
+        taken: dict[str, list[float]] = {name: [] for name in engines}
+        for number in range(repeats + 3):
+            for name, engine in engines.items():  # in turns, so that a noisy moment hits all
+                started = time.perf_counter()
+                engine(images)
+                if number >= 3:
+                    taken[name].append(1000 * (time.perf_counter() - started))
+        for name, values in taken.items():
+            times[name][str(batch)] = round(statistics.median(values), 3)
+    cold = [_cold(run / "classifier_light.onnx") for _ in range(5)]
+    return {
+        "channels": list(folder.settings().light.channels),
+        "ms": times,
+        "cold_s": [round(seconds, 3) for seconds, _ in cold],
+        "cold_mb": round(max(megabytes for _, megabytes in cold)),
+    }
+
+
+@torch.inference_mode()
+def _asked(net: torch.nn.Module, images: np.ndarray[Any, Any], dtype: torch.dtype) -> object:
+    x = torch.from_numpy(images).to(torch.float32).div(255).unsqueeze(1).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", dtype) if dtype != torch.float32 else nullcontext():
+        return net(x).softmax(1)
+
+
+def _cold(model: Path) -> tuple[float, float]:
+    done = subprocess.run([sys.executable, "-c", COLD, model], capture_output=True, text=True, check=True)
+    seconds, megabytes = map(float, done.stdout.split())
+    return seconds, megabytes
