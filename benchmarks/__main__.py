@@ -92,6 +92,7 @@ def canvas(run: Path, /, *, drawings: int = 5000, data: Path = DATA) -> None:
     """What a run's canvas classifier makes of test digits placed, scaled, stretched and thickened on large canvases."""
     from benchmarks.canvases import measure
     from benchmarks.scores import kaggle
+
     from tenfold_onnx import CanvasClassifier
 
     _, test, key = kaggle(data.resolve())

@@ -1,4 +1,4 @@
-"""How fast the light net answers: onnxruntime against torch, one thread, batches of 1, 32 and 1000; and a cold start."""
+"""How fast the light net answers: onnxruntime against torch, one thread, batches of 1, 32, 1000; and a cold start."""
 
 from __future__ import annotations
 

@@ -22,6 +22,8 @@ from tenfold import artefacts, sample
 from tenfold.ensemble import tempered
 from tenfold.fit import probabilities
 from tenfold.record import RunFolder
+from tenfold.settings import Net
+from tenfold.weights import CLASSIFIER, load_classifier
 from tenfold_onnx import Classifier, Generator
 
 SAME_BYTES = [
@@ -229,6 +231,23 @@ def test_another_layout_gives_the_same_answers_within_rounding(finished_run: Pat
     assert tenfold(*SMOKE, "--out", "run", "--workers", "1", "--threads", "3", cwd=tmp_path).returncode == 0
     with np.load(tmp_path / "run/oof.npz") as a, np.load(finished_run / "oof.npz") as b:
         assert np.abs(a["probabilities"] - b["probabilities"]).mean() < 0.02
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_the_models_say_what_torch_says_of_every_test_digit(finished_run: Path, real_data: Path) -> None:
+    from digit_recognizer import files
+
+    images = files.read(real_data / competition.ARCHIVE).test_images
+    temperature = json.loads((finished_run / "metrics.json").read_text())["temperature"]
+    run = RunFolder(finished_run)
+    light = load_classifier(run.light / CLASSIFIER, Net(run.settings().light.channels, tta_shift_px=0))
+    for name, nets in (("classifier.onnx", artefacts.members(run)), ("classifier_light.onnx", [light])):
+        said = Classifier(finished_run / name).predict(images)
+        mean = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
+        expected = tempered(mean, temperature)
+        assert len(images) == 28_000 and np.abs(said.probabilities - expected).max() <= 1e-5
+        assert (said.label == expected.argmax(1)).all()
 
 
 @pytest.mark.slow
