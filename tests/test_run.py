@@ -247,7 +247,9 @@ def test_the_models_say_what_torch_says_of_every_test_digit(finished_run: Path, 
         mean = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
         expected = tempered(mean, temperature)
         assert len(images) == 28_000 and np.abs(said.probabilities - expected).max() <= 1e-5
-        assert (said.label == expected.argmax(1)).all()
+        second, first = np.sort(expected, axis=1)[:, -2:].T
+        clear = first - second > 2e-5  # a tie may fall either way
+        assert (said.label == expected.argmax(1))[clear].all() and (~clear).sum() < 20
 
 
 @pytest.mark.slow
