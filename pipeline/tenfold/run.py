@@ -98,7 +98,9 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             "judge_light": light_verdict,
             "temperature": temperature,
             "overlap": asdict(overlapping),
-            "rate_cuts": {place.name: [asdict(cut) for cut in rate_cuts(place)] for place in plan.places()},
+            "rate_cuts": {
+                place.name: [asdict(cut) for cut in cuts] for place in plan.places() if (cuts := rate_cuts(place))
+            },
             "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
         }
         folder.write_json(record.METRICS, metrics)
