@@ -34,7 +34,7 @@ def run(
     Parameters
     ----------
     preset
-        Ready-made settings: smoke takes under a minute, fast minutes, best hours. Other options override it.
+        Ready-made settings: smoke takes under a minute, fast minutes, best an hour. Other options override it.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
