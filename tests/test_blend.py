@@ -46,6 +46,7 @@ def test_a_blend_is_the_mean_of_its_runs(finished_run: Path, other_run: Path, tm
     assert f"({metrics['judge']['errors']} errors)" in scored.stdout
 
 
+@pytest.mark.slow
 def test_a_blend_can_be_blended_again(finished_run: Path, other_run: Path, tmp_path: Path) -> None:
     assert tenfold("blend", other_run, finished_run, "--out", "both", cwd=tmp_path).returncode == 0
     assert tenfold("blend", "both", finished_run, "--out", "again", cwd=tmp_path).returncode == 0

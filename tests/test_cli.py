@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import subprocess
 import sys
@@ -12,17 +14,26 @@ import pytest
 from conftest import few_digits, tenfold
 
 from digit_recognizer import rows
+from tenfold.cli import status
 
 COMMANDS = ["run", "score", "predict", "generate", "export"]
 
 
 def refused(*arguments: str | Path, cwd: Path, code: int = 2) -> str:
-    """The one sentence that the command ends with."""
-    done = tenfold(*arguments, cwd=cwd)
-    assert done.returncode == code, done.stdout + done.stderr
-    assert done.stderr.startswith("tenfold: ") and done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stderr
+    """The one sentence that the command ends with; in this process, since each of its own would take seconds."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        found = status([str(argument) for argument in arguments])
+    said = err.getvalue()
+    assert found == code, out.getvalue() + said
+    assert said.startswith("tenfold: ") and said.count("\n") == 1, said
+    assert "Traceback" not in out.getvalue() + said
+    return said
+
+
+def test_a_refusal_is_the_same_from_a_shell(tmp_path: Path) -> None:
+    done = tenfold("run", "--folds", "1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, refused("run", "--folds", "1", cwd=tmp_path))
 
 
 def test_help_lists_every_command_and_every_command_has_help(tmp_path: Path) -> None:

@@ -150,6 +150,7 @@ def test_a_run_killed_at_any_moment_ends_with_the_same_bytes(finished_run: Path,
     )
 
 
+@pytest.mark.slow
 def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(finished_run, copy)
@@ -181,6 +182,7 @@ def test_a_stop_says_that_the_run_continues(how: signal.Signals, tmp_path: Path)
     assert said == "tenfold: stopped; the same command continues where this one was\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_may_see_the_test_set_is_marked_as_leaked_wherever_it_is_told(tmp_path: Path) -> None:
     train, test = sample.load()
     (tmp_path / "data").mkdir()
