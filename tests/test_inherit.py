@@ -15,6 +15,7 @@ from tenfold import atomic, inherit, record
 from tenfold.errors import BadInput
 from tenfold.overlap import Overlap
 from tenfold.record import RunFolder
+from tenfold.run import ARTEFACTS
 from tenfold.settings import Settings, to_table
 
 QUICK = ["--fit.epochs", "1", "--light.epochs", "1", "--cgan.share", "0", "--cgan.width", "4"]
@@ -103,6 +104,7 @@ def test_a_run_goes_on_from_another_and_inherits_its_record(finished_run: Path, 
     data = json.loads((tmp_path / "parent/data.json").read_text())
     data["overlap"] |= {"honest": False, "in_test": 9}
     (tmp_path / "parent/data.json").write_text(json.dumps(data))
+    record.finish(tmp_path / "parent", ARTEFACTS, {})
     done = tenfold(*SMOKE, *QUICK, "--init", "parent", "--out", "leaked", cwd=tmp_path)
     assert done.returncode == 0 and "LEAKED" in done.stdout
     assert json.loads((tmp_path / "leaked/metrics.json").read_text())["honest"] is False

@@ -25,6 +25,7 @@ from tenfold.record import RunFolder
 from tenfold.settings import Net
 from tenfold.weights import CLASSIFIER, load_classifier
 from tenfold_onnx import Classifier, Generator
+from tenfold_onnx.write.export import with_card
 
 SAME_BYTES = [
     "submission.csv",
@@ -267,7 +268,9 @@ def test_labels_of_test_images_reach_nothing_that_is_trained_or_submitted(real_d
         assert done.returncode == 0, done.stderr
         assert "the further source added 34,000" in done.stdout
     first, second = (home / "run" for home in homes)
-    assert differing(first, second) == []
+    for name in SAME_BYTES:  # a model's card tells the judge's score, which is all that may differ
+        strip = (lambda data: with_card(data, {})) if name.endswith(".onnx") else bytes
+        assert strip((first / name).read_bytes()) == strip((second / name).read_bytes()), name
     scores = [json.loads((run / "metrics.json").read_text())["judge"]["accuracy"] for run in (first, second)]
     assert scores[0] > scores[1] + 0.2
 
