@@ -32,7 +32,8 @@ def page(models: list[Path] | None = None, /, *, port: int = 8010, no_open: bool
     shelf.models(next(iter(shelf.folders)))  # a damaged file is told here rather than on the page
     if not 0 <= port <= 65535:
         raise BadInput(f"port: is {port} where a whole number from 0 to 65535 belongs")
-    listening = socket.socket()
+    # Named as TCP, or asyncio leaves TCP_NODELAY off and every answer waits 40 ms for an acknowledgement.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind(("127.0.0.1", port))
