@@ -301,11 +301,21 @@ function all() {
   walk();
 }
 
+// A card tells a score as JSON, or in words why there is none.
+function score(text) {
+  try {
+    const { accuracy, mean, errors, rows } = JSON.parse(text);
+    return `${(accuracy ?? mean).toFixed(5)} (${errors} errors in ${rows.toLocaleString('en')})`;
+  } catch {
+    return text;
+  }
+}
+
 const cards = {};
 function card() {
   const { honest, judge, cv, source, release } = cards[model.value];
   const footer = byId('card');
-  footer.textContent = `Tenfold ${release}, trained on ${source}. Judge: ${judge}. Cross-validation: ${cv}. `;
+  footer.textContent = `Tenfold ${release}, trained on ${source}. Judge: ${score(judge)}. Cross-validation: ${score(cv)}. `;
   if (honest !== 'yes') {
     const leaked = document.createElement('strong');
     leaked.textContent = honest;
