@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tenfold.compute import multiplies_bf16
-from tenfold.record import RunFolder
+from tenfold.folder import RunFolder
 from tenfold.settings import Net
 from tenfold.weights import CLASSIFIER, load_classifier
 from tenfold_onnx import Classifier

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import __main__ as benchmarks
+from benchmarks import references, results
+from benchmarks.profile import flops_per_image
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import __main__ as benchmarks  # noqa: E402
-from benchmarks import references, results  # noqa: E402
-from benchmarks.profile import flops_per_image  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

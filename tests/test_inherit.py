@@ -13,8 +13,8 @@ from conftest import SMOKE, few_digits, tenfold
 
 from tenfold import atomic, inherit, record
 from tenfold.errors import BadInput
+from tenfold.folder import DATA, RunFolder
 from tenfold.overlap import Overlap
-from tenfold.record import RunFolder
 from tenfold.run import ARTEFACTS
 from tenfold.settings import Settings, to_table
 
@@ -29,7 +29,7 @@ def ended_run(path: Path, settings: Settings, digits=TRAIN, folds=FOLDS, honest:
 
     run = RunFolder(path)
     atomic.write(path / "settings.toml", tomli_w.dumps(to_table(settings)).encode())
-    run.write_json(record.DATA, {"overlap": {"honest": honest, "in_test": 3}})
+    run.write_json(DATA, {"overlap": {"honest": honest, "in_test": 3}})
     atomic.write(path / "oof.npz", record.npz(fingerprint=digits.fingerprints(), fold=folds))
     record.finish(path, ["oof.npz"], {})
     return replace(settings, init=path)

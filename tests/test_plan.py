@@ -11,8 +11,8 @@ from conftest import few_digits
 
 from tenfold import atomic, record
 from tenfold.errors import BadInput
+from tenfold.folder import RunFolder
 from tenfold.plan import Plan, light
-from tenfold.record import RunFolder
 from tenfold.settings import Cgan, Fit, Light, Net, Settings
 from tenfold.tasks import ClassifierTask, GeneratorTask
 

@@ -14,7 +14,8 @@ import pytest
 
 from tenfold import atomic, record
 from tenfold.errors import BadInput
-from tenfold.record import RunFolder, opened
+from tenfold.folder import EPOCHS, RunFolder
+from tenfold.record import opened
 from tenfold.settings import Fit, Settings, differences, from_table, to_table
 
 
@@ -85,7 +86,7 @@ def test_the_log_is_cut_back_to_what_a_checkpoint_covers(tmp_path: Path) -> None
     for task in ("fold-0", "fold-1"):
         for epoch in (1, 2, 3):
             run.append_epoch({"task": task, "stage": "classifier", "epoch": epoch})
-    with (tmp_path / record.EPOCHS).open("a") as log:
+    with (tmp_path / EPOCHS).open("a") as log:
         log.write('{"task": "fold-1", "stage": "cla')  # cut short by a kill
     run.forget_epochs_after("fold-0", "classifier", 1)
     assert [(line["task"], line["epoch"]) for line in run.epochs()] == [

@@ -21,7 +21,7 @@ from digit_recognizer import competition, rows, submission
 from tenfold import artefacts, sample
 from tenfold.ensemble import tempered
 from tenfold.fit import probabilities
-from tenfold.record import RunFolder
+from tenfold.folder import RunFolder
 from tenfold.settings import Net
 from tenfold.weights import CLASSIFIER, load_classifier
 from tenfold_onnx import Classifier, Generator

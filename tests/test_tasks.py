@@ -15,8 +15,8 @@ from tenfold.classifier import Classifier
 from tenfold.digits import Digits
 from tenfold.draws import Stream
 from tenfold.errors import Diverged
+from tenfold.folder import RunFolder
 from tenfold.muon import Muon
-from tenfold.record import RunFolder
 from tenfold.schedule import RateCut, cut_rate
 from tenfold.settings import Cgan, Compute, Fit, Net, Settings
 from tenfold.tasks import (

@@ -1,4 +1,4 @@
-"""What goes into the models and what comes out: the one place where names, types and shapes are settled.
+"""What goes into the models and what comes out: the one place where files, names, types and shapes are settled.
 
 classifier.onnx, classifier_light.onnx
     images uint8 (N, 28, 28), 0 = background -> probabilities float32 (N, 10), label int64 (N,)
@@ -30,6 +30,12 @@ MOST_EDGES: Final = 148.0  # steps from black to white between its neighbouring 
 MOST_PIXELS: Final = 4096  # of a drawing's side
 NO_DIGIT: Final = -1  # the label where none can be given
 
+CLASSIFIER_ONNX: Final = "classifier.onnx"
+LIGHT_ONNX: Final = "classifier_light.onnx"
+CANVAS_ONNX: Final = "classifier_canvas.onnx"
+EXPLAIN_ONNX: Final = "classifier_explain.onnx"
+GENERATOR_ONNX: Final = "generator.onnx"
+
 CLASSIFIER_INPUTS: Final = ("images",)
 CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
 ACTIVATION: Final = "activation_"  # and a number from 1
@@ -45,11 +51,7 @@ class BadInput(ValueError):
 
 def checked_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Images as the classifier takes them, uint8 (N, 28, 28); one image (28, 28) becomes a batch of one."""
-    array = np.asarray(images)
-    if array.ndim == 2:
-        array = array[None]
-    if array.dtype != np.uint8:
-        raise BadInput(f"images: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
+    array = _bytes(images, "images")
     if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE):
         raise BadInput(f"images: have shape {array.shape} where (N, 28, 28) belongs; reshape or resize them")
     return np.ascontiguousarray(array)
@@ -57,16 +59,20 @@ def checked_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 def checked_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
     """Drawings as the canvas classifier takes them, uint8 (N, H, W); one drawing (H, W) becomes a batch of one."""
-    array = np.asarray(drawings)
-    if array.ndim == 2:
-        array = array[None]
-    if array.dtype != np.uint8:
-        raise BadInput(f"drawings: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
+    array = _bytes(drawings, "drawings")
     if array.ndim != 3 or min(array.shape[1:]) < 2:
         raise BadInput(f"drawings: have shape {array.shape} where (N, H, W) belongs; make them grey, one channel")
     if max(array.shape[1:]) > MOST_PIXELS:
         raise BadInput(f"drawings: have shape {array.shape}; scale them to at most {MOST_PIXELS} pixels a side")
     return np.ascontiguousarray(array)
+
+
+def _bytes(values: npt.ArrayLike, name: str) -> npt.NDArray[np.uint8]:
+    """As uint8, a single picture as a batch of one."""
+    array = np.asarray(values)
+    if array.dtype != np.uint8:
+        raise BadInput(f"{name}: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
+    return array[None] if array.ndim == 2 else array
 
 
 def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +15,11 @@ from tenfold_onnx.contract import (
     ACTIVATION,
     CANVAS_INPUTS,
     CANVAS_OUTPUTS,
-    CLASSES,
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
     GENERATOR_INPUTS,
     GENERATOR_OUTPUTS,
     NO_DIGIT,
-    SIDE,
     BadInput,
     checked_drawings,
     checked_images,
@@ -42,13 +40,16 @@ class Prediction(NamedTuple):
     label: npt.NDArray[np.int64]  # (N,) in 0..9, or NO_DIGIT
 
 
-class Classifier:
-    """Reads digits with a classifier.onnx.
+class _Model:
+    """A model file that keeps its contract.
 
     `threads` bounds the processor cores a call may use: 1 suits an app, None (all) suits large batches.
     `providers` are onnxruntime's execution providers, in order of preference.
     Raises BadInput where the file is no such model.
     """
+
+    inputs: ClassVar[tuple[str, ...]]
+    outputs: ClassVar[tuple[str, ...]]
 
     def __init__(
         self,
@@ -56,8 +57,37 @@ class Classifier:
         threads: int | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self.session = _session(path, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, threads, providers)
+        self.session = _session(path, self.inputs, self.outputs, threads, providers)
         self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def _answers(self, batch: int, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """The outputs for inputs of N rows each, asked for `batch` rows at a time; N may be 0."""
+        parts = [
+            self.session.run(
+                list(self.outputs),
+                {name: array[start : start + batch] for name, array in zip(self.inputs, arrays, strict=True)},
+            )
+            for start in range(0, len(arrays[0]), batch)
+        ]
+        if not parts:
+            return [self._nothing(name) for name in self.outputs]
+        return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+    def _nothing(self, output: str) -> npt.NDArray[Any]:
+        """The output for no rows, with the dtype and the further sides that the file declares."""
+        node = next(node for node in self.session.get_outputs() if node.name == output)
+        return np.empty((0, *node.shape[1:]), np.dtype(_dtype(node)))
+
+
+class Classifier(_Model):
+    """Reads digits with a classifier.onnx, or its light form.
+
+    `threads` bounds the processor cores a call may use: 1 suits an app, None (all) suits large batches.
+    `providers` are onnxruntime's execution providers, in order of preference.
+    Raises BadInput where the file is no such model.
+    """
+
+    inputs, outputs = CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS
 
     def predict(self, images: npt.ArrayLike, at_least: float = 0.0) -> Prediction:
         """Probabilities and labels of images uint8 (N, 28, 28) or (28, 28), digits light on dark.
@@ -66,13 +96,7 @@ class Classifier:
         dtype or shape.
         """
         array, threshold = checked_images(images), checked_share(at_least, "at_least")
-        outputs = [
-            self.session.run(list(CLASSIFIER_OUTPUTS), {CLASSIFIER_INPUTS[0]: array[start : start + BATCH]})
-            for start in range(0, len(array), BATCH)
-        ]
-        if not outputs:
-            return Prediction(np.empty((0, CLASSES), np.float32), np.empty(0, np.int64))
-        probabilities, label = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        probabilities, label = self._answers(BATCH, array)
         return Prediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT))
 
 
@@ -85,17 +109,10 @@ class Reading(NamedTuple):
     ink: npt.NDArray[np.float32]  # (N,): share of the drawing that is ink
 
 
-class CanvasClassifier:
+class CanvasClassifier(_Model):
     """Reads drawings of any size with a classifier_canvas.onnx, which prepares them itself. As `Classifier`."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        threads: int | None = None,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
-    ) -> None:
-        self.session = _session(path, CANVAS_INPUTS, CANVAS_OUTPUTS, threads, providers)
-        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+    inputs, outputs = CANVAS_INPUTS, CANVAS_OUTPUTS
 
     def predict(self, drawings: npt.ArrayLike, at_least: float = 0.0) -> Reading:
         """What is on drawings uint8 (N, H, W) or (H, W): one digit each, dark on light or light on dark.
@@ -105,51 +122,37 @@ class CanvasClassifier:
         """
         array, threshold = checked_drawings(drawings), checked_share(at_least, "at_least")
         batch = max(1, PIXELS // (array.shape[1] * array.shape[2]))
-        outputs = [
-            self.session.run(list(CANVAS_OUTPUTS), {CANVAS_INPUTS[0]: array[start : start + batch]})
-            for start in range(0, len(array), batch)
-        ]
-        if not outputs:
-            none = np.empty(0, np.float32)
-            return Reading(none.reshape(0, 10), none.astype(np.int64), np.empty((0, SIDE, SIDE), np.uint8), none)
-        probabilities, label, seen, ink = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        probabilities, label, seen, ink = self._answers(batch, array)
         return Reading(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT), seen, ink)
 
 
-class Explainer:
+class Explainer(_Model):
     """Shows what a net's layers make of an image, with a classifier_explain.onnx. Arguments as for `Classifier`."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        threads: int | None = None,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
-    ) -> None:
-        self.session = _session(path, CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1"), threads, providers)
-        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-        names = (node.name for node in self.session.get_outputs())
-        self.layers = [name for name in names if name.startswith(ACTIVATION)]
+    inputs, outputs = CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1")
+
+    @property
+    def layers(self) -> list[str]:
+        """The outputs that are layers, from the first on."""
+        return [node.name for node in self.session.get_outputs() if node.name.startswith(ACTIVATION)]
 
     def activations(self, images: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
         """What stands after each convolution for images uint8 (N, 28, 28) or (28, 28): (N, channels, side, side).
 
         All of them at once: a batch of hundreds, not of thousands. Raises BadInput for another dtype or shape.
         """
-        return self.session.run(self.layers, {CLASSIFIER_INPUTS[0]: checked_images(images)})
+        return self.session.run(self.layers, {self.inputs[0]: checked_images(images)})
 
 
-class Generator:
+class Generator(_Model):
     """Draws digits with a generator.onnx. Arguments as for `Classifier`."""
 
-    def __init__(
-        self,
-        path: Path | str,
-        threads: int | None = None,
-        providers: Sequence[str] = ("CPUExecutionProvider",),
-    ) -> None:
-        self.session = _session(path, GENERATOR_INPUTS, GENERATOR_OUTPUTS, threads, providers)
-        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
-        self.z_dim: int = self.session.get_inputs()[0].shape[1]
+    inputs, outputs = GENERATOR_INPUTS, GENERATOR_OUTPUTS
+
+    @property
+    def z_dim(self) -> int:
+        """Width of the latent vector."""
+        return self.session.get_inputs()[0].shape[1]
 
     def latent(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """`n` latent vectors, float32 (n, z_dim), standard normal; the same seed gives the same vectors."""
@@ -166,14 +169,8 @@ class Generator:
         latent = self.latent(len(asked), seed) if z is None else np.asarray(z)
         if latent.dtype != np.float32 or latent.shape != (len(asked), self.z_dim):
             raise BadInput(f"z: is {latent.dtype} {latent.shape} where float32 ({len(asked)}, {self.z_dim}) belongs")
-        parts = [
-            self.session.run(
-                list(GENERATOR_OUTPUTS),
-                {"z": latent[start : start + BATCH], "labels": asked[start : start + BATCH]},
-            )[0]
-            for start in range(0, len(asked), BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty((0, SIDE, SIDE), np.uint8)
+        (images,) = self._answers(BATCH, latent, asked)
+        return images
 
     def walk(self, label: int, seeds: tuple[int, int], steps: int) -> npt.NDArray[np.uint8]:
         """Images uint8 (steps, 28, 28) of `label` on the way from one seed's latent vector to another's.
@@ -214,10 +211,13 @@ def described(path: Path | str) -> Description:
 
 
 def _typed(node: Any) -> str:
-    kind = {"float": "float32", "double": "float64"}.get(
-        name := node.type.removeprefix("tensor(").removesuffix(")"), name
-    )
-    return f"{kind} ({', '.join(str(side) for side in node.shape)}{',' * (len(node.shape) == 1)})"
+    return f"{_dtype(node)} ({', '.join(str(side) for side in node.shape)}{',' * (len(node.shape) == 1)})"
+
+
+def _dtype(node: Any) -> str:
+    """As numpy calls what onnxruntime calls tensor(float)."""
+    name = node.type.removeprefix("tensor(").removesuffix(")")
+    return {"float": "float32", "double": "float64"}.get(name, name)
 
 
 def _session(

@@ -10,9 +10,10 @@ from typing import Any, Final
 from torch import nn
 
 from tenfold import atomic
-from tenfold.record import DATA, ENVIRONMENT, METRICS, RunFolder
+from tenfold.folder import DATA, ENVIRONMENT, METRICS, RunFolder
 from tenfold.settings import Net
 from tenfold.weights import CLASSIFIER, GENERATOR, load_classifier, load_generator
+from tenfold_onnx.contract import CANVAS_ONNX, CLASSIFIER_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.export import (
     export_canvas,
     export_classifier,
@@ -20,12 +21,6 @@ from tenfold_onnx.write.export import (
     export_generator,
     with_card,
 )
-
-CLASSIFIER_ONNX: Final = "classifier.onnx"
-LIGHT_ONNX: Final = "classifier_light.onnx"
-CANVAS_ONNX: Final = "classifier_canvas.onnx"
-EXPLAIN_ONNX: Final = "classifier_explain.onnx"
-GENERATOR_ONNX: Final = "generator.onnx"
 
 IMAGES: Final = "images: uint8 (N, 28, 28), 0 = background, digit light on dark"
 ANSWERS: Final = "probabilities: float32 (N, 10), calibrated; label: int64 (N,)"

@@ -6,7 +6,6 @@ mean does too, and the blend's cross-validation is as honest as the runs'.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,10 +18,11 @@ from digit_recognizer import submission
 from digit_recognizer.rows import DamagedFile
 from tenfold import atomic, ensemble, judge, record, sources
 from tenfold.errors import BadInput
-from tenfold.record import DATA, METRICS, RunFolder
+from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.record import read_npz
 from tenfold.settings import Data
 
-SUBMISSION: Final = "submission.csv"
+UNFINISHED: Final = "let its run end first, by the same `tenfold run`"
 
 
 def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -42,8 +42,9 @@ def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
     for run, its in zip(runs, digits, strict=True):
         if any(its[name] != digits[0][name] for name in ("train_sha256", "test_sha256")):
             raise BadInput(f"{run}: was run on other digits than {runs[0]}; blend runs on the same files")
-    oof = [_arrays(run / "oof.npz", ("probabilities", "labels", "fold", "origin", "fingerprint")) for run in runs]
-    test = [_arrays(run / "test_probabilities.npz", ("probabilities", "origin")) for run in runs]
+    names = ("probabilities", "labels", "fold", "origin", "fingerprint")
+    oof = [read_npz(run / OOF, names, UNFINISHED) for run in runs]
+    test = [read_npz(run / TEST_PROBABILITIES, ("probabilities", "origin"), UNFINISHED) for run in runs]
     together, out_of_fold = _mean(test), _mean(oof)
     labels = together.argmax(1).astype(np.int64)
     data = _data(folders[0], metrics[0])
@@ -54,8 +55,8 @@ def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
         "judge": _judged(data, digits[0]["test_sha256"], labels),
         "blend": {str(run): its["cross_validation"]["mean"] for run, its in zip(runs, metrics, strict=True)},
     }
-    atomic.write(out / "oof.npz", record.npz(**(oof[0] | {"probabilities": out_of_fold})))
-    atomic.write(out / "test_probabilities.npz", record.npz(**(test[0] | {"probabilities": together})))
+    atomic.write(out / OOF, record.npz(**(oof[0] | {"probabilities": out_of_fold})))
+    atomic.write(out / TEST_PROBABILITIES, record.npz(**(test[0] | {"probabilities": together})))
     atomic.write(out / SUBMISSION, submission.render(labels))
     RunFolder(out).write_json(DATA, digits[0])
     RunFolder(out).write_json(METRICS, result)
@@ -84,11 +85,3 @@ def _judged(data: Data, test_sha256: str, labels: npt.NDArray[np.int64]) -> dict
         print(f"no offline judge: {data.data} holds other test digits than the runs had")
         return None
     return judge.verdicts(data, test, labels)[0]
-
-
-def _arrays(path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    try:
-        with np.load(path) as stored:
-            return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: can't be read ({error}); let its run end first, by the same `tenfold run`") from error

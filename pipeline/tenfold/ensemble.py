@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from tenfold.errors import BadInput
-from tenfold.record import RunFolder
+from tenfold.folder import OOF, RunFolder
+from tenfold.record import read_npz
 from tenfold.tasks import ANSWERS
 
 FLOOR: Final = 1e-12  # keeps the log loss of a certain error finite
@@ -47,11 +46,8 @@ def out_of_fold(run: RunFolder, fold_of: npt.NDArray[np.int64], nets: int) -> np
     for fold in range(int(fold_of.max()) + 1):
         for net in range(nets):
             path = run.net(fold, net) / ANSWERS
-            try:
-                with np.load(path) as stored:
-                    oof[fold_of == fold] += stored["validation"]
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-                raise BadInput(f"{path}: can't be read ({error}); the same command fits that net anew") from error
+            stored = read_npz(path, ("validation",), "the same command fits that net anew")
+            oof[fold_of == fold] += stored["validation"]
     return (oof / nets).astype(np.float32)
 
 
@@ -91,10 +87,6 @@ def fitted_temperature(oof: npt.NDArray[np.float32], labels: npt.NDArray[np.int6
 
 def stored_cross_validation(run: RunFolder) -> CrossValidation:
     """That of a run's oof.npz. Raises BadInput where it is missing or damaged."""
-    path = run.path / "oof.npz"
-    try:
-        with np.load(path) as stored:
-            parts: dict[str, Any] = {name: stored[name] for name in ("probabilities", "labels", "fold")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: can't be read ({error}); run the same `tenfold run` again") from error
+    names = ("probabilities", "labels", "fold")
+    parts = read_npz(run.path / OOF, names, "run the same `tenfold run` again")
     return cross_validated(parts["probabilities"], parts["labels"], parts["fold"])

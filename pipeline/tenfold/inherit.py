@@ -7,7 +7,6 @@ up the line trained on is held against them.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ import numpy.typing as npt
 
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
-from tenfold.record import DATA, RunFolder, finished
+from tenfold.folder import DATA, OOF, RunFolder
+from tenfold.record import finished, read_npz
 from tenfold.settings import Settings
 from tenfold.weights import CLASSIFIER
 
@@ -61,12 +61,8 @@ def guard(first: Parent, digits: Digits, fold_of: npt.NDArray[np.int64], test: D
     """Raise BadInput where a net to begin with has seen a digit that this run's net is validated or tested on."""
     mine, tested = digits.fingerprints(), test.fingerprints()
     for ancestor in _line(first):
-        path = ancestor.run.path / "oof.npz"
-        try:
-            with np.load(path) as stored:
-                seen, their_fold = stored["fingerprint"], stored["fold"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise BadInput(f"{path}: can't be read ({error}); give another --init") from error
+        stored = read_npz(ancestor.run.path / OOF, ("fingerprint", "fold"), "give another --init")
+        seen, their_fold = stored["fingerprint"], stored["fold"]
         if ancestor.overlap["honest"]:  # a leaked one marks this run instead
             _refuse(np.isin(tested, seen).sum(), ancestor, "is tested on")
         for fold in range(int(fold_of.max()) + 1):

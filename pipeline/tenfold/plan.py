@@ -14,8 +14,9 @@ from tenfold import pool
 from tenfold.digits import Digits
 from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import BadInput
+from tenfold.folder import RunFolder
 from tenfold.inherit import Parent
-from tenfold.record import RunFolder, finished
+from tenfold.record import finished
 from tenfold.settings import Net, Settings
 from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
 

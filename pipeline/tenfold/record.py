@@ -1,12 +1,4 @@
-"""A run's folder: the only state there is. What is in it is whole, and says what it belongs to.
-
-runs/<name>/
-    settings.toml, environment.json, data.json    what was asked for, on what, with which digits
-    metrics.jsonl                                 a line an epoch, from every fold and stage
-    fold-0-net-0/, ..., light/                    one folder a classifier: weights, answers, done.json
-    fold-0-generator/, ..., generator/            one folder a generator: weights, grids, done.json
-    oof.npz, test_probabilities.npz, submission.csv, three models as *.onnx, metrics.json, done.json
-"""
+"""What makes a run's folder the only state there is: held by one process, whole, and saying what it belongs to."""
 
 from __future__ import annotations
 
@@ -17,10 +9,9 @@ import os
 import platform
 import shutil
 import subprocess
-import tomllib
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
@@ -32,13 +23,9 @@ from filelock import FileLock, Timeout
 
 from tenfold import atomic
 from tenfold.errors import BadInput
-from tenfold.settings import Settings, differences, from_table, to_table
+from tenfold.folder import ENVIRONMENT, SETTINGS, RunFolder, plain_json
+from tenfold.settings import Settings, differences, to_table
 
-SETTINGS: Final = "settings.toml"
-ENVIRONMENT: Final = "environment.json"
-DATA: Final = "data.json"
-EPOCHS: Final = "metrics.jsonl"
-METRICS: Final = "metrics.json"
 DONE: Final = "done.json"
 LOCK: Final = ".lock"
 RECORDED: Final = (
@@ -51,86 +38,6 @@ RECORDED: Final = (
     "onnx",
     "onnxruntime",
 )
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where a run writes. Paths only; whoever holds one may write what its task is to write."""
-
-    path: Path
-
-    def net(self, fold: int, net: int) -> Path:
-        """The folder of one of a fold's nets."""
-        return self.path / f"fold-{fold}-net-{net}"
-
-    def fold_generator(self, fold: int) -> Path:
-        """The folder of a fold's generator."""
-        return self.path / f"fold-{fold}-generator"
-
-    @property
-    def light(self) -> Path:
-        """The folder of the light net, which is fitted on all training digits."""
-        return self.path / "light"
-
-    @property
-    def generator(self) -> Path:
-        """The folder of the generator that ships, which is fitted on all training digits."""
-        return self.path / "generator"
-
-    def write_json(self, name: str, value: Any) -> None:
-        """Put `value` at `name`."""
-        atomic.write(self.path / name, _json(value))
-
-    def read_json(self, name: str) -> Any:
-        """What `write_json` put there. Raises BadInput where it is missing or damaged."""
-        try:
-            return json.loads((self.path / name).read_text("utf-8"))
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{self.path / name}: can't be read ({error}); run `tenfold run` again") from error
-
-    def settings(self) -> Settings:
-        """What the run was asked to do. Raises BadInput where this is no run's folder."""
-        path = self.path / SETTINGS
-        try:
-            return from_table(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError as error:
-            raise BadInput(
-                f"{self.path}: is no run's folder (no {SETTINGS} in it); give the folder of a run"
-            ) from error
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{path}: can't be read as settings ({error}); start it afresh with --fresh") from error
-
-    def append_epoch(self, record: Mapping[str, Any]) -> None:
-        """Add a line to the epochs' log; one write, so that lines of several processes don't mix."""
-        line = json.dumps(record) + "\n"
-        handle = os.open(self.path / EPOCHS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(handle, line.encode())
-        finally:
-            os.close(handle)
-
-    def epochs(self) -> list[dict[str, Any]]:
-        """The whole lines of the epochs' log."""
-        try:
-            lines = (self.path / EPOCHS).read_text("utf-8", errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        records = []
-        for line in lines:
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                continue  # a line that a kill cut short
-        return records
-
-    def forget_epochs_after(self, task: str, stage: str, epoch: int) -> None:
-        """Cut the log of one stage back to what its checkpoint covers. Only while no task is running."""
-        kept = [
-            record
-            for record in self.epochs()
-            if (record["task"], record["stage"]) != (task, stage) or record["epoch"] <= epoch
-        ]
-        atomic.write(self.path / EPOCHS, "".join(json.dumps(record) + "\n" for record in kept).encode())
 
 
 @contextmanager
@@ -186,7 +93,7 @@ def environment() -> dict[str, Any]:
 def finish(folder: Path, files: Sequence[str], result: Mapping[str, Any]) -> None:
     """Declare a task's folder finished, with the hash of each of `files` and a result of plain values."""
     hashes = {name: _sha256(folder / name) for name in files}
-    atomic.write(folder / DONE, _json({"files": hashes, **result}))
+    atomic.write(folder / DONE, plain_json({"files": hashes, **result}))
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
@@ -206,6 +113,15 @@ def npz(**arrays: npt.NDArray[Any]) -> bytes:
     return out.getvalue()
 
 
+def read_npz(path: Path, names: Sequence[str], mend: str) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of an .npz file by name. Raises BadInput with `mend` where one is missing or damaged."""
+    try:
+        with np.load(path) as stored:
+            return {name: stored[name] for name in names}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: can't be read ({error}); {mend}") from error
+
+
 def _empty(path: Path) -> None:
     for entry in path.iterdir():
         if entry.name == LOCK:
@@ -214,10 +130,6 @@ def _empty(path: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _sha256(path: Path) -> str:

@@ -15,27 +15,28 @@ from digit_recognizer import submission
 from tenfold import artefacts, atomic, compute, ensemble, folds, inherit, judge, overlap, pool, record, sources
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
+from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.inherit import Parent
 from tenfold.overlap import Overlap
 from tenfold.plan import Plan
 from tenfold.progress import Progress
-from tenfold.record import RunFolder, finished
+from tenfold.record import finished
 from tenfold.settings import Settings
 from tenfold.sources import Sources
 from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
 from tenfold_onnx import Classifier
+from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.graphs import Ensemble
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
-SUBMISSION: Final = "submission.csv"
 PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity checks of the export come before
 ARTEFACTS: Final = (
-    "oof.npz",
-    "test_probabilities.npz",
+    OOF,
+    TEST_PROBABILITIES,
     SUBMISSION,
     *artefacts.MODELS,
-    record.DATA,
-    record.METRICS,
+    DATA,
+    METRICS,
 )
 
 
@@ -61,7 +62,7 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
         plan = Plan(settings, folder)
         if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
-            return _told(folder, folder.read_json(record.METRICS))
+            return _told(folder, folder.read_json(METRICS))
         if cut_rates is not None:
             _cut_rates(plan, cut_rates)
         digits, overlapping = _guarded(folder, found, settings, parent)
@@ -85,10 +86,10 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             origin=digits.origin,
             fingerprint=digits.fingerprints(),
         )
-        atomic.write(path / "oof.npz", oof)
+        atomic.write(path / OOF, oof)
         artefacts.export(folder, temperature)
         labels = _submit(folder, test, temperature)
-        light = Classifier(path / artefacts.LIGHT_ONNX).predict(test.images).label
+        light = Classifier(path / LIGHT_ONNX).predict(test.images).label
         verdict, light_verdict = judge.verdicts(settings.data, test, labels, light)
         metrics = {
             "honest": overlapping.honest,
@@ -103,7 +104,7 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             },
             "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
         }
-        folder.write_json(record.METRICS, metrics)
+        folder.write_json(METRICS, metrics)
         artefacts.sign(folder)
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
@@ -137,30 +138,30 @@ def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Pare
         "test_sha256": found.test.sha256(),
         "overlap": asdict(overlapping),
     }
-    if (folder.path / record.DATA).exists():
-        before = folder.read_json(record.DATA)
+    if (folder.path / DATA).exists():
+        before = folder.read_json(DATA)
         if (before["train_sha256"], before["test_sha256"]) != (noted["train_sha256"], noted["test_sha256"]):
             raise BadInput(
                 f"{folder.path}: was started on other digits ({before['train_rows']:,} to train, "
                 f"{before['test_rows']:,} to test); bring those back, give another --out, or use --fresh"
             )
-    folder.write_json(record.DATA, noted)
+    folder.write_json(DATA, noted)
     return digits, overlapping
 
 
 def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[np.int64]:
     """Write the submission: what the exported model says, which on some of the rows torch is asked to confirm."""
-    said = Classifier(folder.path / artefacts.CLASSIFIER_ONNX).predict(test.images)
+    said = Classifier(folder.path / CLASSIFIER_ONNX).predict(test.images)
     some = np.linspace(0, len(test) - 1, min(PARITY_ROWS, len(test)), dtype=np.int64)
     with torch.inference_mode():
         expected = Ensemble(artefacts.members(folder), temperature)(torch.from_numpy(test.images[some]))[0].numpy()
     gap = float(np.abs(said.probabilities[some] - expected).max())
     if not gap <= PROBABILITY_TOLERANCE:
         raise RunFailed(
-            f"{artefacts.CLASSIFIER_ONNX}: differs from torch by {gap:.2g} on the test rows; no submission was written"
+            f"{CLASSIFIER_ONNX}: differs from torch by {gap:.2g} on the test rows; no submission was written"
         )
     probabilities = record.npz(probabilities=said.probabilities, origin=test.origin)
-    atomic.write(folder.path / "test_probabilities.npz", probabilities)
+    atomic.write(folder.path / TEST_PROBABILITIES, probabilities)
     atomic.write(folder.path / SUBMISSION, submission.render(said.label))
     return said.label
 

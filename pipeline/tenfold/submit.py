@@ -16,10 +16,9 @@ from digit_recognizer import client, competition, submission
 from digit_recognizer.client import KaggleFailed, Limits, Submission
 from tenfold import ledger
 from tenfold.errors import BadInput
+from tenfold.folder import METRICS, SUBMISSION
 from tenfold.ledger import Attempt, Ledger
 
-SUBMISSION: Final = "submission.csv"
-METRICS: Final = "metrics.json"
 NOTE_LENGTH: Final = 200  # characters of a description, before the attempt's id
 
 

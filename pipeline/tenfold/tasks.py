@@ -24,7 +24,8 @@ from tenfold.draws import Stream
 from tenfold.errors import BadInput, Diverged
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
-from tenfold.record import RunFolder, finish, finished, npz
+from tenfold.folder import RunFolder
+from tenfold.record import finish, finished, npz
 from tenfold.schedule import RateCut
 from tenfold.settings import Settings
 from tenfold.weights import CLASSIFIER, GENERATOR, load_generator, save_weights

@@ -11,13 +11,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tenfold_onnx.contract import SIDE, BadInput
+from tenfold_onnx.contract import CANVAS_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX, SIDE, BadInput
 from tenfold_onnx.runtime import CanvasClassifier, Classifier, Explainer, Generator
 
-CANVAS: Final = "classifier_canvas.onnx"
-LIGHT: Final = "classifier_light.onnx"
-EXPLAIN: Final = "classifier_explain.onnx"
-GENERATOR: Final = "generator.onnx"
 PATCH: Final = 4  # side of the square that occlusion covers, pixels
 
 
@@ -47,10 +43,10 @@ class Shelf:
         with self._lock:
             if name not in self._opened:
                 self._opened[name] = Models(
-                    CanvasClassifier(folder / CANVAS, threads=1),
-                    Classifier(folder / LIGHT, threads=1),
-                    Explainer(folder / EXPLAIN, threads=1),
-                    Generator(folder / GENERATOR, threads=1),
+                    CanvasClassifier(folder / CANVAS_ONNX, threads=1),
+                    Classifier(folder / LIGHT_ONNX, threads=1),
+                    Explainer(folder / EXPLAIN_ONNX, threads=1),
+                    Generator(folder / GENERATOR_ONNX, threads=1),
                 )
             return self._opened[name]
 
@@ -66,12 +62,13 @@ def found(places: Sequence[Path]) -> list[Path]:
         if not place.is_dir():
             raise BadInput(f"{place}: is no folder; give the folder of a run, or one that holds runs")
         inside = sorted(folder for folder in place.iterdir() if folder.is_dir())
-        folders += [folder for folder in (place, *inside) if (folder / CANVAS).is_file()]
+        folders += [folder for folder in (place, *inside) if (folder / CANVAS_ONNX).is_file()]
     if not folders:
         raise BadInput(
-            f"{', '.join(map(str, places))}: holds no {CANVAS}; make one with `tenfold run`, or `tenfold export RUN`"
+            f"{', '.join(map(str, places))}: holds no {CANVAS_ONNX}; "
+            "make one with `tenfold run`, or `tenfold export RUN`"
         )
-    return sorted(folders, key=lambda folder: -(folder / CANVAS).stat().st_mtime)
+    return sorted(folders, key=lambda folder: -(folder / CANVAS_ONNX).stat().st_mtime)
 
 
 def occlusion(classifier: Classifier, seen: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.float32]:

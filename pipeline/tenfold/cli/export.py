@@ -14,10 +14,14 @@ def export(run: Path, /) -> None:
         The run's folder.
     """
     from tenfold import artefacts
-    from tenfold.record import METRICS, RunFolder
+    from tenfold.errors import BadInput
+    from tenfold.folder import METRICS, RunFolder
 
     folder = RunFolder(run)
     folder.settings()  # or say that this is no run
-    artefacts.export(folder, folder.read_json(METRICS)["temperature"])
+    metrics = folder.read_json(METRICS)
+    if "temperature" not in metrics:
+        raise BadInput(f"{run}: its release did not calibrate yet; run it anew with `tenfold run --fresh`")
+    artefacts.export(folder, metrics["temperature"])
     artefacts.sign(folder)
     print(f"written in {run}: {', '.join(artefacts.MODELS)}")

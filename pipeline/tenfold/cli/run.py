@@ -27,7 +27,7 @@ def run(
     cut_rates: float | None = None,
     dry_run: bool = False,
 ) -> None:
-    """Train, cross-validate, write submission.csv and export classifier.onnx and generator.onnx.
+    """Train, cross-validate, write submission.csv and the report, and export the models.
 
     The same command again continues a run that was stopped, whatever stopped it.
 
