@@ -11,6 +11,7 @@ from benchmarks import reach, results
 from cyclopts import App, Parameter
 
 from tenfold.presets import PRESETS
+from tenfold.table import markdown
 
 DATA: Final = Path("data")
 TARGETS: Final = (0.990, 0.995)
@@ -133,7 +134,7 @@ def _throughput() -> str:
         for row in results.rows("throughput")
     ]
     header = ["net", "ours in", "images/s, ours", "images/s, plain fp32 loop", "ratio (median, range)", "where"]
-    return "## Training throughput\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+    return "## Training throughput\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
 
 
 def _presets() -> str:
@@ -152,7 +153,7 @@ def _presets() -> str:
             for row in found
         ] or [[f"`{name}`", NOT_RUN, "", "", "", ""]]
     header = ["preset", "wall time", "cross-validation, 42,000", "judge, 28,000", "its light net", "where"]
-    return "## Presets on Kaggle's files\n\n" + results.markdown(header, lines)
+    return "## Presets on Kaggle's files\n\n" + markdown(header, lines)
 
 
 def _single() -> str:
@@ -171,14 +172,15 @@ def _single() -> str:
         seconds = _spread([row["training_s"] for row in found], ".0f", " s")
         lines.append([f"{name}, {found[-1]['precision']}", seconds, _scores(found), _place(found[-1])])
     header = ["one net on all 42,000", "time", "judge, 28,000", "where"]
-    return "## Single nets on Kaggle's files\n\n" + results.markdown(header, lines)
+    return "## Single nets on Kaggle's files\n\n" + markdown(header, lines)
 
 
 def _reached() -> str:
     lines = []
     for name in (*reach.RECIPES, "deotte", "one-epoch", "examples"):
         found = [row for row in results.rows("reach") if row["name"] == name]
-        cells = [_time_to(target, found) if found else NOT_RUN for target in TARGETS]
+        aims = [reach.RECIPES[name].target] if name in reach.RECIPES else TARGETS
+        cells = ["" if target not in aims else _time_to(target, found) if found else NOT_RUN for target in TARGETS]
         last = _spread([row["accuracy"][-1] for row in found], ".4f", "") if found else ""
         lines.append([name, *cells, last, _place(found[-1]) if found else ""])
     header = ["MNIST 60,000 / 10,000", "to 99.0 %", "to 99.5 %", "last accuracy", "where"]
@@ -186,7 +188,7 @@ def _reached() -> str:
         "From process start, imports and data included. Ours: a recipe fixed beforehand, judged once at its end. The "
         "others: the first epoch after which the mean over seeds is there, which favours them."
     )
-    return f"## Time to an accuracy\n\n{note}\n\n" + results.markdown(header, lines)
+    return f"## Time to an accuracy\n\n{note}\n\n" + markdown(header, lines)
 
 
 def _latency() -> str:
@@ -201,7 +203,7 @@ def _latency() -> str:
         for engine in row["ms"]
     ]
     header = ["light net, one thread", "batch 1", "32", "1000", "from importing numpy to the first answer", "where"]
-    return "## Answering\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+    return "## Answering\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
 
 
 def _canvas() -> str:
@@ -215,7 +217,7 @@ def _canvas() -> str:
         for row in results.rows("canvas")
     ]
     header = ["drawings of test digits", "label of none", "of 1,000 noise images, none likelier than a half", "where"]
-    return "## The canvas classifier\n\n" + results.markdown(header, lines or [[NOT_RUN, *[""] * 3]])
+    return "## The canvas classifier\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 3]])
 
 
 def _time_to(target: float, found: list[dict[str, Any]]) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,6 +61,19 @@ def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess
         text=True,
         timeout=600,
     )
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """An installed Chromium, driven by Playwright."""
+    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no chromium is installed (name one in CHROMIUM)")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with pytest.importorskip("playwright.sync_api").sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=arguments)
+        yield opened
+        opened.close()
 
 
 def few_digits(n: int, seed: int = 0, labels: Sequence[int] | None = None) -> Digits:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -201,80 +199,72 @@ def test_the_liveliest_channels_are_shown_in_their_order() -> None:
     assert shown.shape == (2, 2, 2) and shown[0, 1, 1] == 127 and shown[1, 0, 0] == 255
 
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (name one in CHROMIUM)")
 @pytest.mark.parametrize("width", [1100, 390])
-def test_a_person_draws_reads_and_generates(page: Page, width: int, tmp_path: Path) -> None:
-    sync_api = pytest.importorskip("playwright.sync_api")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    expect = sync_api.expect
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        view = browser.new_page(viewport={"width": width, "height": 900})
-        asked: list[str] = []
-        troubles: list[str] = []
-        view.on("request", lambda request: asked.append(request.url))
-        view.on("console", lambda message: troubles.append(message.text))
-        view.on("pageerror", lambda error: troubles.append(str(error)))
-        home = f"http://127.0.0.1:{page.port}/"
-        view.goto(home)
-        label = view.locator("#label")
-        expect(label).to_have_text("–")
-        box = view.locator("#canvas").bounding_box()
-        assert box
+def test_a_person_draws_reads_and_generates(page: Page, browser: Any, width: int) -> None:
+    from playwright.sync_api import expect
 
-        def drag(*points: tuple[float, float]) -> None:
-            (x, y), *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-            view.mouse.move(x, y)
-            view.mouse.down()
-            for x, y in rest:
-                view.mouse.move(x, y, steps=8)
-            view.mouse.up()
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    asked: list[str] = []
+    troubles: list[str] = []
+    view.on("request", lambda request: asked.append(request.url))
+    view.on("console", lambda message: troubles.append(message.text))
+    view.on("pageerror", lambda error: troubles.append(str(error)))
+    home = f"http://127.0.0.1:{page.port}/"
+    view.goto(home)
+    label = view.locator("#label")
+    expect(label).to_have_text("–")
+    box = view.locator("#canvas").bounding_box()
+    assert box
 
-        drag((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))
-        expect(label).not_to_have_text("–")
-        pixels = view.evaluate(
-            "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
-        )
-        drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
-        expected = CanvasClassifier(page.models / "classifier_canvas.onnx").predict(drawing)
-        expect(label).to_have_text(str(expected.label[0]))
-        expect(view.locator("#bars li.best span").last).to_have_text(f"{100 * expected.probabilities.max():.1f} %")
-        expect(view.locator("#layers .layer")).to_have_count(3)
+    def drag(*points: tuple[float, float]) -> None:
+        (x, y), *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+        view.mouse.move(x, y)
+        view.mouse.down()
+        for x, y in rest:
+            view.mouse.move(x, y, steps=8)
+        view.mouse.up()
 
-        with view.expect_download() as download:
-            view.locator("#save").click()
-        assert download.value.suggested_filename == f"digit-{expected.label[0]}.png"
+    drag((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))
+    expect(label).not_to_have_text("–")
+    pixels = view.evaluate(
+        "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
+    )
+    drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
+    expected = CanvasClassifier(page.models / "classifier_canvas.onnx").predict(drawing)
+    expect(label).to_have_text(str(expected.label[0]))
+    expect(view.locator("#bars li.best span").last).to_have_text(f"{100 * expected.probabilities.max():.1f} %")
+    expect(view.locator("#layers .layer")).to_have_count(3)
 
-        drag((0.2, 0.5), (0.8, 0.5))
-        view.locator("#undo").click()
-        expect(label).to_have_text(str(expected.label[0]))
-        view.locator("#clear").click()
-        expect(label).to_have_text("–")
+    with view.expect_download() as download:
+        view.locator("#save").click()
+    assert download.value.suggested_filename == f"digit-{expected.label[0]}.png"
 
-        view.locator("#canvas").focus()
-        view.keyboard.press("Space")
-        for _ in range(9):
-            view.keyboard.press("ArrowDown")
-        expect(label).not_to_have_text("–")
-        view.keyboard.press("Delete")
-        expect(label).to_have_text("–")
+    drag((0.2, 0.5), (0.8, 0.5))
+    view.locator("#undo").click()
+    expect(label).to_have_text(str(expected.label[0]))
+    view.locator("#clear").click()
+    expect(label).to_have_text("–")
 
-        view.locator("#tab-read").focus()
-        view.keyboard.press("ArrowRight")
-        expect(view.locator("#generated canvas")).to_have_count(10)
-        view.locator("#labels").fill("77")
-        view.locator("#generate button").first.click()
-        expect(view.locator("#generated canvas")).to_have_count(2)
-        expect(view.locator("#way canvas")).to_have_count(25)
-        before = view.evaluate("() => document.getElementById('walked').toDataURL()")
-        view.locator("#step").fill("24")
-        assert view.evaluate("() => document.getElementById('walked').toDataURL()") != before
+    view.locator("#canvas").focus()
+    view.keyboard.press("Space")
+    for _ in range(9):
+        view.keyboard.press("ArrowDown")
+    expect(label).not_to_have_text("–")
+    view.keyboard.press("Delete")
+    expect(label).to_have_text("–")
 
-        assert view.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-        assert troubles == []
-        assert all(url.startswith((home, "data:")) for url in asked)
-        browser.close()
+    view.locator("#tab-read").focus()
+    view.keyboard.press("ArrowRight")
+    expect(view.locator("#generated canvas")).to_have_count(10)
+    view.locator("#labels").fill("77")
+    view.locator("#generate button").first.click()
+    expect(view.locator("#generated canvas")).to_have_count(2)
+    expect(view.locator("#way canvas")).to_have_count(25)
+    before = view.evaluate("() => document.getElementById('walked').toDataURL()")
+    view.locator("#step").fill("24")
+    assert view.evaluate("() => document.getElementById('walked').toDataURL()") != before
+
+    assert view.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+    assert troubles == []
+    assert all(url.startswith((home, "data:")) for url in asked)

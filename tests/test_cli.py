@@ -46,7 +46,7 @@ def test_help_lists_every_command_and_every_command_has_help(
         assert status([command, "--help"]) == 0
         said = capsys.readouterr().out
         assert "Usage: tenfold " + command in said
-        assert command == "export" or re.search(r"^│ (?:\* +)?(?:[A-Z.-]+ )?--[a-z.-]+", said, re.MULTILINE)
+        assert re.search(r"^╭─ (Parameters|[A-Z][a-z]+) ─", said, re.MULTILINE)
 
 
 def test_dry_run_prints_settings_that_can_be_given_back(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import http.server
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,35 +78,29 @@ def served(finished_run: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_browser_reads_what_is_drawn(served: str, finished_run: Path) -> None:
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no chromium is installed (name one in CHROMIUM)")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(served)
-        said = page.locator("#said")
-        sync_api.expect(said).to_have_text("draw above", timeout=30_000)
-        box = page.locator("#canvas").bounding_box()
-        assert box
-        page.mouse.move(box["x"] + 80, box["y"] + 60)
-        page.mouse.down()
-        for x, y in ((200, 60), (150, 150), (120, 230)):
-            page.mouse.move(box["x"] + x, box["y"] + y, steps=10)
-        page.mouse.up()
-        sync_api.expect(said).to_contain_text("%")
-        pixels = page.evaluate(
-            "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
-        )
-        drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
-        expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(drawing)
-        assert said.text_content() == f"{expected.label[0]} ({expected.probabilities.max() * 100:.1f} %)"
-        page.locator("#clear").click()
-        sync_api.expect(said).to_have_text("draw above")
-        browser.close()
+def test_a_browser_reads_what_is_drawn(served: str, browser: Any, finished_run: Path) -> None:
+    from playwright.sync_api import expect
+
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(served)
+    said = page.locator("#said")
+    expect(said).to_have_text("draw above", timeout=30_000)
+    box = page.locator("#canvas").bounding_box()
+    assert box
+    page.mouse.move(box["x"] + 80, box["y"] + 60)
+    page.mouse.down()
+    for x, y in ((200, 60), (150, 150), (120, 230)):
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=10)
+    page.mouse.up()
+    expect(said).to_contain_text("%")
+    pixels = page.evaluate(
+        "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
+    )
+    drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
+    expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(drawing)
+    assert said.text_content() == f"{expected.label[0]} ({expected.probabilities.max() * 100:.1f} %)"
+    page.locator("#clear").click()
+    expect(said).to_have_text("draw above")
     assert asked and all(url.startswith(served) for url in asked)

@@ -76,7 +76,7 @@ def test_the_script_finds_what_is_attached_and_leaves_a_submission(tmp_path: Pat
     done = on_kaggle(tmp_path / "input", working)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(submission.read(working / "submission.csv")) == 360
-    assert {"submission.csv", "classifier.onnx", "generator.onnx", "metrics.json", "run"} <= {
+    assert {"submission.csv", "report.html", "classifier.onnx", "generator.onnx", "metrics.json", "run"} <= {
         path.name for path in working.iterdir()
     }
     assert (working / "submission.csv").read_bytes() == (working / "run" / "submission.csv").read_bytes()

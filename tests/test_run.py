@@ -159,7 +159,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     weights.write_bytes(weights.read_bytes()[:-100])
     done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "fold-1-net-0 classifier epoch 2/2" in done.stdout and done.stdout.count(" epoch ") == 2
+    assert "fold-1-net-0: 2 epochs" in done.stdout and done.stdout.count(" epochs, ") == 1
     assert differing(copy, finished_run) == []
 
 

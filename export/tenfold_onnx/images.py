@@ -43,11 +43,11 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     return _placed(ink / ink.max())
 
 
-def sheet_png(images: npt.NDArray[np.uint8], columns: int) -> bytes:
-    """Images uint8 (N, 28, 28) as the bytes of one PNG, `columns` a row, two pixels apart."""
+def sheet_png(images: npt.NDArray[np.uint8], columns: int, gap: int = 2) -> bytes:
+    """Images uint8 (N, 28, 28) as the bytes of one PNG, `columns` a row, `gap` pixels apart."""
     from PIL import Image
 
-    gap, rows = 2, -(-len(images) // columns)
+    rows = -(-len(images) // columns)
     sheet = np.full((rows * (SIDE + gap) + gap, columns * (SIDE + gap) + gap), 64, np.uint8)
     for place, image in enumerate(images):
         top, left = (gap + (SIDE + gap) * part for part in divmod(place, columns))

@@ -24,7 +24,7 @@ WHEELS: Final = "tenfold-wheels"
 METADATA: Final = "kernel-metadata.json"
 DATASET_METADATA: Final = "dataset-metadata.json"
 # On Kaggle's image already, and too large to carry.
-THERE: Final = ("torch", "torchvision", "pandas", "scikit-learn", "scipy", "numpy", "pillow")
+THERE: Final = ("torch", "torchvision", "pandas", "scikit-learn", "scipy", "numpy", "pillow", "matplotlib")
 PLATFORMS: Final = (*(f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)), "manylinux2014_x86_64")
 
 

@@ -38,7 +38,7 @@ def main() -> None:
     if (wheels / "settings.toml").is_file():
         command += ["--config", str(wheels / "settings.toml")]
     subprocess.run([*command, "--data", str(digits), "--out", str(run)], check=True)
-    for name in ("submission.csv", "classifier.onnx", "generator.onnx", "metrics.json"):
+    for name in ("submission.csv", "report.html", "classifier.onnx", "generator.onnx", "metrics.json"):
         shutil.copyfile(run / name, WORKING / name)  # a submission is looked for at the top
 
 

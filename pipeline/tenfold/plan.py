@@ -16,6 +16,7 @@ from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
 from tenfold.inherit import Parent
+from tenfold.progress import Planned
 from tenfold.record import finished
 from tenfold.settings import Net, Settings
 from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
@@ -100,11 +101,15 @@ class Plan:
         if finished(self.folder.generator) is None:
             yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
-    def epochs(self) -> int:
-        """Of all trainings together."""
-        generators, nets = len(self._fold_generators()) + 1, len(self._fold_nets())
+    def planned(self) -> list[Planned]:
+        """Every training with its epochs, for a forecast."""
         settings = self.settings
-        return generators * settings.cgan.epochs + nets * settings.fit.epochs + settings.light.epochs
+        return [
+            *(Planned(place.name, "fold generator", settings.cgan.epochs) for place in self._fold_generators()),
+            *(Planned(place.name, "net", settings.fit.epochs) for place in self._fold_nets()),
+            Planned(self.folder.light.name, "light", settings.light.epochs),
+            Planned(self.folder.generator.name, "generator", settings.cgan.epochs),
+        ]
 
     def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
         argument = GeneratorTask(self.settings, stream, train, place, self.folder)

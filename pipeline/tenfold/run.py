@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,15 +14,29 @@ import numpy.typing as npt
 import torch
 
 from digit_recognizer import submission
-from tenfold import artefacts, atomic, compute, ensemble, folds, inherit, judge, overlap, pool, record, sources
+from tenfold import (
+    artefacts,
+    atomic,
+    compute,
+    ensemble,
+    folds,
+    inherit,
+    judge,
+    overlap,
+    pool,
+    record,
+    sources,
+    timing,
+)
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
 from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.inherit import Parent
 from tenfold.overlap import Overlap
 from tenfold.plan import Plan
-from tenfold.progress import Progress
+from tenfold.progress import Display
 from tenfold.record import finished
+from tenfold.report import page
 from tenfold.settings import Settings
 from tenfold.sources import Sources
 from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
@@ -29,6 +45,7 @@ from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.graphs import Ensemble
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
+TENSORBOARD: Final = "tensorboard"  # the folder of the event files
 PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity checks of the export come before
 ARTEFACTS: Final = (
     OOF,
@@ -37,6 +54,8 @@ ARTEFACTS: Final = (
     *artefacts.MODELS,
     DATA,
     METRICS,
+    page.PICTURES,
+    page.REPORT,
 )
 
 
@@ -48,12 +67,18 @@ def settled(settings: Settings) -> tuple[Settings, str]:
     return replace(settings, data=data, compute=parallel, init=init), line
 
 
-def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | None = None) -> dict[str, Any]:
+def run(
+    settings: Settings,
+    path: Path,
+    fresh: bool = False,
+    cut_rates: float | None = None,
+    tensorboard: bool = False,
+) -> dict[str, Any]:
     """Carry out settled settings in the folder `path`, or continue there; give the metrics.
 
     `cut_rates` is a factor on the learning rates of those trainings whose loss became no number at an earlier
-    start. Raises BadInput for what can't work and RunFailed for what went wrong; either way the same call
-    continues.
+    start. `tensorboard` adds event files. Raises BadInput for what can't work and RunFailed for what went wrong;
+    either way the same call continues.
     """
     started = time.monotonic()
     parent = inherit.parent(settings)
@@ -74,9 +99,10 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             inherit.guard(parent, digits, fold_of, test)
         for place in plan.places():
             cut_log(folder, place)
-        with Progress(plan.epochs(), len(folder.epochs())) as progress:
+        earlier = timing.covered(folder.epochs())  # this start's own are in its own clock
+        with _watched(folder, plan, tensorboard) as report:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
-                pool.run_all(tasks, settings.compute.workers, progress.epoch)
+                pool.run_all(tasks, settings.compute.workers, report)
         held_out = ensemble.out_of_fold(folder, fold_of, settings.nets)
         temperature = ensemble.fitted_temperature(held_out, digits.known_labels())
         oof = record.npz(
@@ -87,6 +113,7 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             fingerprint=digits.fingerprints(),
         )
         atomic.write(path / OOF, oof)
+        atomic.write(path / page.PICTURES, page.pictures(ensemble.tempered(held_out, temperature), digits))
         artefacts.export(folder, temperature)
         labels = _submit(folder, test, temperature)
         light = Classifier(path / LIGHT_ONNX).predict(test.images).label
@@ -102,12 +129,31 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             "rate_cuts": {
                 place.name: [asdict(cut) for cut in cuts] for place in plan.places() if (cuts := rate_cuts(place))
             },
-            "seconds": _seconds(folder) | {"this_start": round(time.monotonic() - started, 1)},
+            "seconds": {**timing.by_stage(folder.epochs()), "total": round(earlier + time.monotonic() - started, 1)},
         }
         folder.write_json(METRICS, metrics)
         artefacts.sign(folder)
+        atomic.write(path / page.REPORT, page.render(folder).encode())
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
+
+
+@contextmanager
+def _watched(folder: RunFolder, plan: Plan, tensorboard: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What is called with each epoch's record while trainings run."""
+    done = folder.epochs()
+    with ExitStack() as stack:
+        seen_by = [stack.enter_context(Display(plan.planned(), done, plan.settings.compute.workers)).epoch]
+        if tensorboard:
+            from tenfold.tensorboard import EventFiles
+
+            seen_by.append(stack.enter_context(EventFiles(folder.path / TENSORBOARD, done)).epoch)
+
+        def report(record: dict[str, Any]) -> None:
+            for see in seen_by:
+                see(record)
+
+        yield report
 
 
 def _cut_rates(plan: Plan, factor: float) -> None:
@@ -166,14 +212,6 @@ def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[
     return said.label
 
 
-def _seconds(folder: RunFolder) -> dict[str, float]:
-    """Seconds of fitting by stage, summed over all tasks."""
-    total: dict[str, float] = {}
-    for line in folder.epochs():
-        total[line["stage"]] = round(total.get(line["stage"], 0.0) + line["seconds"], 1)
-    return total
-
-
 def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
     """Say how it came out."""
     cv = ensemble.CrossValidation(**metrics["cross_validation"])
@@ -184,5 +222,5 @@ def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         print(f"the light net alone: {judge.Verdict(**metrics['judge_light']).sentence()}")
     if not metrics["honest"]:
         print("LEAKED: this run was allowed to train on test images; none of its scores counts")
-    print(f"written in {folder.path}: {SUBMISSION}, {', '.join(artefacts.MODELS)}")
+    print(f"written in {folder.path}: {SUBMISSION}, {page.REPORT}, {', '.join(artefacts.MODELS)}")
     return metrics

@@ -187,7 +187,8 @@ class _Stage:
 
     def after_epoch(self, record: dict[str, Any], state: Checkpoint) -> None:
         now = time.monotonic()
-        line = {"task": self.folder.name, "stage": self.name, **record, "seconds": round(now - self.last, 3)}
+        line = {"task": self.folder.name, "stage": self.name, **record}
+        line |= {"seconds": round(now - self.last, 3), "ended": round(time.time(), 3)}
         self.last = now
         # First the log, then the checkpoint: a kill in between leaves a line too many, which the next start cuts.
         self.run.append_epoch(line)

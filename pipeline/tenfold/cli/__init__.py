@@ -13,6 +13,7 @@ from digit_recognizer.command import BadLimit, NotInstalled
 from digit_recognizer.kernel import BuildFailed
 from digit_recognizer.rows import DamagedFile
 from tenfold.cli.blend import blend
+from tenfold.cli.compare import compare
 from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
@@ -20,6 +21,7 @@ from tenfold.cli.info import info
 from tenfold.cli.kernel import kernel
 from tenfold.cli.page import page
 from tenfold.cli.predict import predict
+from tenfold.cli.report import report
 from tenfold.cli.run import layered, run
 from tenfold.cli.score import score
 from tenfold.cli.submissions import submissions
@@ -30,7 +32,8 @@ from tenfold_onnx.contract import BadInput as BadModelInput
 # What each package comes with, for the sentence that names a missing one.
 EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "tqdm", "tomli_w"),
+              "rich", "matplotlib", "jinja2", "markupsafe", "tomli_w"),
+    "tensorboard": ("tensorboard",),
     "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
@@ -47,7 +50,21 @@ app = App(
     suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
-for command in (run, score, blend, predict, generate, info, export, download, submit, submissions, kernel):
+for command in (
+    run,
+    report,
+    compare,
+    score,
+    blend,
+    predict,
+    generate,
+    info,
+    export,
+    download,
+    submit,
+    submissions,
+    kernel,
+):
     app.command(command)
 app.command(page, name="app")
 

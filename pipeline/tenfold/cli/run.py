@@ -25,6 +25,7 @@ def run(
     out: Path | None = None,
     fresh: bool = False,
     cut_rates: float | None = None,
+    tensorboard: bool = False,
     dry_run: bool = False,
 ) -> None:
     """Train, cross-validate, write submission.csv and the report, and export the models.
@@ -44,11 +45,15 @@ def run(
     cut_rates
         Where a loss became no number: go on from the last good checkpoint with the learning rates times this factor.
         The run records it.
+    tensorboard
+        Write event files for TensorBoard into the run's folder.
     dry_run
         Print the settings as TOML, and do nothing.
     """
     import tomli_w
 
+    if tensorboard:
+        import tenfold.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
     from tenfold.run import run as carry_out
     from tenfold.run import settled
     from tenfold.settings import to_table
@@ -61,7 +66,7 @@ def run(
         print(tomli_w.dumps(to_table(asked)), end="")
         return
     print(line)
-    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates)
+    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates, tensorboard)
 
 
 def _offer_download(data: Data) -> None:

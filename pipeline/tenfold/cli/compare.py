@@ -1,0 +1,20 @@
+"""`tenfold compare`: runs side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def compare(run: Path, /, *runs: Path) -> None:
+    """Print runs side by side: scores, paired differences from the first with their standard errors, settings.
+
+    Parameters
+    ----------
+    run
+        The folder of a finished run, against which the others are held.
+    runs
+        Further ones; on the same digits their answers are compared row by row.
+    """
+    from tenfold.compare import compare as side_by_side
+
+    print(side_by_side([run, *runs]))

@@ -1,0 +1,138 @@
+"""A run's report: one HTML file that opens from disk and asks nothing of any host."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tenfold import ensemble, timing
+from tenfold.digits import Digits
+from tenfold.errors import BadInput
+from tenfold.folder import DATA, ENVIRONMENT, METRICS, OOF, RunFolder
+from tenfold.record import npz, read_npz
+from tenfold.report import figures, findings
+from tenfold.settings import Warp, to_table
+from tenfold.table import flat
+from tenfold.warp import warped
+from tenfold_onnx.images import sheet_png
+
+PICTURES: Final = "pictures.npz"
+REPORT: Final = "report.html"
+HARDEST: Final = 30  # digits shown
+LABEL_ERRORS: Final = 30
+WARPS: Final = 9  # of each digit, beside itself
+UNFINISHED: Final = "let the run end first, by the same `tenfold run`"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One digit, and what was said of it by nets that did not train on it."""
+
+    picture: str  # a PNG as a data URI
+    label: int
+    said: list[tuple[int, float]]  # the likeliest digits with their probabilities
+    origin: str  # which row of which source, from 0
+
+
+def pictures(oof: npt.NDArray[np.float32], digits: Digits) -> bytes:
+    """What the report shows of the training digits, to be stored with the run; `oof` float32 (N, 10)."""
+    labels = digits.known_labels()
+    wrong = findings.likely_label_errors(oof, labels)
+    hard = findings.hardest(oof, labels, but=wrong)[:HARDEST]
+    first = np.array([np.flatnonzero(labels == digit)[0] for digit in np.unique(labels)])
+    rows = np.unique(np.concatenate([wrong[:LABEL_ERRORS], hard, first]))
+    return npz(row=rows, images=digits.images[rows], first=first)
+
+
+def render(run: RunFolder) -> str:
+    """The report of a finished run. Raises BadInput where the run is unfinished, or a record of it is damaged."""
+    settings = run.settings()
+    metrics = run.read_json(METRICS)
+    oof = read_npz(run.path / OOF, ("probabilities", "labels", "origin"), UNFINISHED)
+    stored = read_npz(run.path / PICTURES, ("row", "images", "first"), UNFINISHED)
+    images = dict(zip(stored["row"].tolist(), stored["images"], strict=True))
+    said, labels = oof["probabilities"], oof["labels"]
+    untempered = ensemble.tempered(said, 1 / metrics["temperature"])
+    before, after = findings.reliability(untempered, labels), findings.reliability(said, labels)
+    wrong = findings.likely_label_errors(said, labels)
+    hard = findings.hardest(said, labels, but=wrong)[:HARDEST]
+    counts = findings.confusion(said, labels)
+    epochs = run.epochs()
+    learned = [line for line in epochs if line["stage"] == "classifier"]
+    drawn = [line for line in epochs if line["task"] == run.generator.name]
+    template = Environment(
+        loader=PackageLoader("tenfold.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template("page.html")
+    return template.render(
+        name=run.path.resolve().name,
+        metrics=metrics,
+        cv=ensemble.CrossValidation(**metrics["cross_validation"]),
+        data=run.read_json(DATA),
+        members=settings.folds * settings.nets,
+        confusion=counts.tolist(),
+        most_confused=max(1, int((counts - np.diag(np.diag(counts))).max())),
+        digits=findings.per_digit(counts),
+        losses=figures.losses(learned),
+        validation_errors=figures.validation_errors(learned),
+        reliability=figures.reliability(before, after),
+        calibration=(findings.calibration_error(before), findings.calibration_error(after)),
+        hardest=[_shown(row, images, oof) for row in hard.tolist()],
+        label_errors=[_shown(row, images, oof) for row in wrong[:LABEL_ERRORS].tolist()],
+        label_errors_found=len(wrong),
+        warps=_uri(_warps([images[row] for row in stored["first"].tolist()], settings.warp)),
+        warp=settings.warp,
+        generated=_uri(_last_grid(run)),
+        players=figures.players(drawn),
+        varieties=figures.variety(drawn),
+        variety=drawn[-1]["variety"],
+        expanded=settings.cgan.share,
+        timeline=figures.timeline(epochs),
+        seconds=timing.by_stage(epochs),
+        settings=flat(to_table(settings)),
+        environment=flat(run.read_json(ENVIRONMENT)),
+    )
+
+
+def _shown(row: int, images: dict[int, npt.NDArray[np.uint8]], oof: dict[str, npt.NDArray[Any]]) -> Shown:
+    if row not in images:
+        raise BadInput(f"{PICTURES}: belongs to other answers than {OOF}; run it anew with --fresh")
+    probabilities = oof["probabilities"][row]
+    likeliest = np.argsort(-probabilities, kind="stable")[:2]
+    source, place = oof["origin"][row]
+    return Shown(
+        _uri(sheet_png(images[row][None], 1, gap=0)),
+        int(oof["labels"][row]),
+        [(int(digit), float(probabilities[digit])) for digit in likeliest],
+        f"{source}, row {place}",
+    )
+
+
+def _warps(originals: Sequence[npt.NDArray[np.uint8]], settings: Warp) -> bytes:
+    """A sheet with a digit a row: itself, then warped as training sees it."""
+    images = torch.from_numpy(np.stack(originals)).unsqueeze(1).float() / 255
+    draws = torch.Generator().manual_seed(0)
+    columns = [images, *(warped(images, settings, draws) for _ in range(WARPS))]
+    sheet = (torch.stack(columns, 1) * 255).round().to(torch.uint8).reshape(-1, *images.shape[2:])
+    return sheet_png(sheet.numpy(), 1 + WARPS)
+
+
+def _last_grid(run: RunFolder) -> bytes:
+    grids = sorted((run.generator / "grids").glob("epoch-*.png"))
+    if not grids:
+        raise BadInput(f"{run.generator / 'grids'}: holds no picture of generated digits; {UNFINISHED}")
+    return grids[-1].read_bytes()
+
+
+def _uri(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -1,0 +1,60 @@
+"""Runs side by side: the differences are what the rows say, and what can't be paired is not."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tenfold
+
+from tenfold.compare import compare, difference, read
+from tenfold.errors import BadInput
+from tenfold.folder import RunFolder
+
+
+def test_a_run_differs_from_itself_by_nothing(finished_run: Path) -> None:
+    found = difference(read(finished_run), read(finished_run))
+    assert found and (found.errors, found.errors_se, found.accuracy, found.accuracy_se) == (0, 0, 0, 0)
+
+
+def test_the_difference_is_of_rows_with_the_error_of_their_sum(finished_run: Path) -> None:
+    run = read(finished_run)
+    n = len(run.labels)
+    first, second = np.zeros(n, bool), np.zeros(n, bool)
+    first[:10], second[5:30] = True, True  # five in common, five gained, twenty lost
+    found = difference(replace(run, wrong=second), replace(run, wrong=first))
+    assert found and found.errors == 15
+    assert found.errors_se == pytest.approx(np.sqrt(25 - 15**2 / n) * np.sqrt(n / (n - 1)))
+    folds = [-(second.astype(int) - first)[run.fold == fold].mean() for fold in (0, 1)]
+    assert found.accuracy == pytest.approx(np.mean(folds))
+    assert found.accuracy_se == pytest.approx(np.std(folds, ddof=1) / np.sqrt(2))
+
+
+def test_other_digits_are_not_paired_and_other_folds_not_over_folds(finished_run: Path) -> None:
+    run = read(finished_run)
+    assert difference(run, replace(run, train_sha256="another")) is None
+    found = difference(run, replace(run, fold=1 - run.fold))
+    assert found and found.errors == 0 and found.accuracy is None
+
+
+def test_the_table_has_both_runs_and_what_differs_in_their_settings(finished_run: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(finished_run, tmp_path / "other")
+    settings = (other / "settings.toml").read_text()
+    (other / "settings.toml").write_text(settings.replace("seed = 0", "seed = 5"))
+    done = tenfold("compare", finished_run, other, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    lines = {line[0]: line[1:] for line in cells}
+    assert lines[""] == [str(finished_run), str(other)]
+    assert lines["seed"] == ["0", "5"] and "folds" not in lines
+    assert lines[f"errors against {finished_run}"] == ["", "+0 ± 0.0"]
+    cv = RunFolder(finished_run).read_json("metrics.json")["cross_validation"]
+    assert lines["cross-validation"] == [f"{cv['mean']:.5f} ± {cv['std']:.5f}"] * 2
+
+
+def test_one_run_is_too_few(finished_run: Path) -> None:
+    with pytest.raises(BadInput, match="two or more"):
+        compare([finished_run])
