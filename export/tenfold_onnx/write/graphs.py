@@ -8,7 +8,7 @@ from typing import Final, cast
 import torch
 from torch import Tensor, nn
 
-from tenfold_onnx.contract import CLASSES, LEAST_EXTENT, LEAST_INK, MOST_EDGES, MOST_SEEN, NO_DIGIT, SIDE
+from tenfold_onnx.contract import CLASSES, LEAST_EXTENT, LEAST_INK, MOST_SEEN, NO_DIGIT, NOISE_EDGES, NOISE_SEEN, SIDE
 
 BOX: Final = 20  # pixels of the net's that the digit's longer side takes
 LEAST_PROBABILITY: Final = 1e-30  # keeps its logarithm finite in float32
@@ -74,7 +74,8 @@ class Canvas(nn.Module):
         seen, ink, extent = _placed(strokes)
         probabilities, label = self.classifier(seen)
         inked, edges = _texture(seen)
-        readable = (ink >= LEAST_INK) & (extent >= LEAST_EXTENT) & (inked <= MOST_SEEN) & (edges <= MOST_EDGES)
+        noise = (inked > NOISE_SEEN) & (edges > NOISE_EDGES)
+        readable = (ink >= LEAST_INK) & (extent >= LEAST_EXTENT) & (inked <= MOST_SEEN) & ~noise
         uniform = torch.full_like(probabilities, 1 / CLASSES)
         return (
             torch.where(readable.unsqueeze(1), probabilities, uniform),
