@@ -32,9 +32,12 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits."""
-        x = self.features((x - MEAN) / STD)
-        logits: Tensor = self.head(torch.amax(x, dim=(2, 3)))
+        logits: Tensor = self.head(self.embedded(x))
         return logits
+
+    def embedded(self, x: Tensor) -> Tensor:
+        """What the head sees: the greatest of each of the last convolution's channels, (N, C)."""
+        return torch.amax(self.features((x - MEAN) / STD), dim=(2, 3))
 
     def activations(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits, and what stands after each convolution's ReLU: (N, channels, side, side)."""

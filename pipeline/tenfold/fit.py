@@ -104,10 +104,23 @@ def probabilities(net: nn.Module, images: npt.NDArray[np.uint8], device: torch.d
     """What `net` says of images uint8 (N, 28, 28): float32 (N, 10), worked out in fp32 save under an autocast."""
     was_training = net.training
     net.eval()
-    said = torch.empty(len(images), 10)  # in place: small pieces kept apart would pin the heap between large ones
+    said = _asked(lambda batch: net(batch).softmax(1), images, device, 10)
+    net.train(was_training)
+    return said
+
+
+@torch.inference_mode()
+def features(net: Classifier, images: npt.NDArray[np.uint8], device: torch.device) -> npt.NDArray[np.float32]:
+    """What the head of a net in evaluation mode sees of images uint8 (N, 28, 28): float32 (N, C)."""
+    return _asked(net.embedded, images, device, net.head.in_features)
+
+
+def _asked(
+    net: Callable[[Tensor], Tensor], images: npt.NDArray[np.uint8], device: torch.device, width: int
+) -> npt.NDArray[np.float32]:
+    found = torch.empty(len(images), width)  # in place: small pieces kept apart would pin the heap between large ones
     for start in range(0, len(images), ANSWER_BATCH):
         part = slice(start, start + ANSWER_BATCH)
         batch = torch.from_numpy(images[part]).to(device).unsqueeze(1).float().div_(255)
-        said[part] = net(batch.contiguous(memory_format=torch.channels_last)).softmax(1).cpu()
-    net.train(was_training)
-    return said.numpy()
+        found[part] = net(batch.contiguous(memory_format=torch.channels_last)).cpu()
+    return found.numpy()

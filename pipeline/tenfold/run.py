@@ -17,6 +17,7 @@ from digit_recognizer import submission
 from tenfold import (
     artefacts,
     atomic,
+    classifier,
     compute,
     ensemble,
     folds,
@@ -24,22 +25,25 @@ from tenfold import (
     judge,
     overlap,
     pool,
+    quality,
     record,
     sources,
     timing,
 )
+from tenfold.cgan_fit import sampler
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
 from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.inherit import Parent
 from tenfold.overlap import Overlap
-from tenfold.plan import Plan
+from tenfold.plan import Plan, light
 from tenfold.progress import Display
 from tenfold.record import finished
 from tenfold.report import page
 from tenfold.settings import Settings
 from tenfold.sources import Sources
 from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
+from tenfold.weights import CLASSIFIER, GENERATOR, load_classifier, load_generator
 from tenfold_onnx import Classifier
 from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.graphs import Ensemble
@@ -116,14 +120,15 @@ def run(
         atomic.write(path / page.PICTURES, page.pictures(ensemble.tempered(held_out, temperature), digits))
         artefacts.export(folder, temperature)
         labels = _submit(folder, test, temperature)
-        light = Classifier(path / LIGHT_ONNX).predict(test.images).label
-        verdict, light_verdict = judge.verdicts(settings.data, test, labels, light)
+        light_labels = Classifier(path / LIGHT_ONNX).predict(test.images).label
+        verdict, light_verdict = judge.verdicts(settings.data, test, labels, light_labels)
         metrics = {
             "honest": overlapping.honest,
             "source": settings.data.source,
             "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
             "judge": verdict,
             "judge_light": light_verdict,
+            "generator": _quality(folder, digits, test),
             "temperature": temperature,
             "overlap": asdict(overlapping),
             "rate_cuts": {
@@ -210,6 +215,19 @@ def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[
     atomic.write(folder.path / TEST_PROBABILITIES, probabilities)
     atomic.write(folder.path / SUBMISSION, submission.render(said.label))
     return said.label
+
+
+def _quality(folder: RunFolder, digits: Digits, test: Digits) -> dict[str, Any] | None:
+    """How good the generator that ships is; None where there are too few test digits to hold it against."""
+    if len(test) < quality.LEAST_UNSEEN:
+        return None
+    settings = folder.settings()
+    device = torch.device(settings.compute.device)
+    net = load_classifier(folder.light / CLASSIFIER, light(settings).net).to(device)
+    assert isinstance(net, classifier.Classifier)  # the light net takes no shifts
+    generator = load_generator(folder.generator / GENERATOR, settings.cgan).to(device)
+    sample = sampler(generator, settings.cgan.z_dim)
+    return asdict(quality.measured(net, sample, digits.images, test.images, settings.seed, device))
 
 
 def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:

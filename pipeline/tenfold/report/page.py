@@ -96,6 +96,7 @@ def render(run: RunFolder) -> str:
         players=figures.players(drawn),
         varieties=figures.variety(drawn),
         variety=drawn[-1]["variety"],
+        quality=metrics["generator"],
         expanded=settings.cgan.share,
         timeline=figures.timeline(epochs),
         seconds=timing.by_stage(epochs),
