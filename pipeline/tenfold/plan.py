@@ -79,9 +79,9 @@ class Plan:
                     Stream(self.settings.seed, fold, net),
                     train=digits.take(fold_of != fold),
                     validation=digits.take(fold_of == fold),
-                    generator=self.folder.fold_generator(fold) if self._expands else None,
+                    generator=self.folder.fold_generator(fold).name if self._expands else None,
                     init=parent.net(fold, net) if parent else None,
-                    folder=place,
+                    name=place.name,
                     run=self.folder,
                 )
                 yield pool.Task(place.name, fit_classifier_task, argument)
@@ -93,7 +93,7 @@ class Plan:
                 validation=None,
                 generator=None,  # the one that ships is used for nothing else
                 init=parent.light if parent else None,
-                folder=self.folder.light,
+                name=self.folder.light.name,
                 run=self.folder,
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
@@ -107,7 +107,7 @@ class Plan:
         return generators * settings.cgan.epochs + nets * settings.fit.epochs + settings.light.epochs
 
     def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
-        argument = GeneratorTask(self.settings, stream, train, place, self.folder)
+        argument = GeneratorTask(self.settings, stream, train, place.name, self.folder)
         return pool.Task(place.name, fit_generator_task, argument)
 
 
