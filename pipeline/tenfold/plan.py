@@ -27,6 +27,7 @@ class Plan:
 
     settings: Settings
     folder: RunFolder
+    only: frozenset[str] | None = None  # names of the trainings to do here; None for all
 
     @property
     def _expands(self) -> bool:
@@ -50,6 +51,12 @@ class Plan:
         """Whether nothing is left, every file of every training being as it was when the training was done."""
         return all(finished(place) is not None for place in self.places())
 
+    def _wanted(self, name: str) -> bool:
+        return self.only is None or name in self.only
+
+    def _left(self, place: Path) -> bool:
+        return self._wanted(place.name) and finished(place) is None
+
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
         """Raise BadInput where a batch holds more digits than a fold trains on."""
         fewest = len(fold_of) - int(np.bincount(fold_of).max())
@@ -64,7 +71,7 @@ class Plan:
         """What is left of the folds' generators, each fitted on what its fold trains on."""
         for fold in self._folds:
             place = self.folder.fold_generator(fold)
-            if self._expands and finished(place) is None:
+            if self._expands and self._left(place):
                 yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
 
     def second_round(
@@ -73,7 +80,7 @@ class Plan:
         """What is left of the folds' nets, and of what is fitted on all digits: the light net, the generator."""
         for fold, net in product(self._folds, range(self.settings.nets)):
             place = self.folder.net(fold, net)
-            if finished(place) is None:
+            if self._left(place):
                 argument = ClassifierTask(
                     self.settings,
                     Stream(self.settings.seed, fold, net),
@@ -85,7 +92,7 @@ class Plan:
                     run=self.folder,
                 )
                 yield pool.Task(place.name, fit_classifier_task, argument)
-        if finished(self.folder.light) is None:
+        if self._left(self.folder.light):
             argument = ClassifierTask(
                 light(self.settings),
                 Stream(self.settings.seed, ALL_DIGITS),
@@ -97,14 +104,20 @@ class Plan:
                 run=self.folder,
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
-        if finished(self.folder.generator) is None:
+        if self._left(self.folder.generator):
             yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
     def epochs(self) -> int:
-        """Of all trainings together."""
-        generators, nets = len(self._fold_generators()) + 1, len(self._fold_nets())
+        """Of the wanted trainings together."""
         settings = self.settings
-        return generators * settings.cgan.epochs + nets * settings.fit.epochs + settings.light.epochs
+        each = {place.name: settings.cgan.epochs for place in [*self._fold_generators(), self.folder.generator]}
+        each |= {place.name: settings.fit.epochs for place in self._fold_nets()}
+        each |= {self.folder.light.name: settings.light.epochs}
+        return sum(epochs for name, epochs in each.items() if self._wanted(name))
+
+    def epochs_done(self) -> int:
+        """Of these, those in the log."""
+        return sum(self._wanted(line["task"]) for line in self.folder.epochs())
 
     def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
         argument = GeneratorTask(self.settings, stream, train, place.name, self.folder)

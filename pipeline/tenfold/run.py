@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from digit_recognizer import submission
-from tenfold import artefacts, atomic, compute, ensemble, folds, inherit, judge, overlap, pool, record, sources
+from tenfold import artefacts, atomic, compute, ensemble, folds, inherit, judge, only, overlap, pool, record, sources
 from tenfold.digits import Digits
 from tenfold.errors import BadInput, RunFailed
 from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
@@ -29,6 +29,9 @@ from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.graphs import Ensemble
 from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
+if TYPE_CHECKING:
+    from tenfold.cluster import Cluster  # needs Ray
+
 PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity checks of the export come before
 ARTEFACTS: Final = (
     OOF,
@@ -40,26 +43,34 @@ ARTEFACTS: Final = (
 )
 
 
-def settled(settings: Settings) -> tuple[Settings, str]:
+def settled(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
     """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
     data, line = sources.settled(settings.data)
-    parallel = compute.settled(settings.compute, settings.folds * settings.nets + 1)
+    parallel = (cluster.settled if cluster else compute.settled)(settings.compute, settings.folds * settings.nets + 1)
     init = settings.init.resolve() if settings.init else None
     return replace(settings, data=data, compute=parallel, init=init), line
 
 
-def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | None = None) -> dict[str, Any]:
+def run(
+    settings: Settings,
+    path: Path,
+    fresh: bool = False,
+    cut_rates: float | None = None,
+    part: frozenset[str] | None = None,
+    cluster: Cluster | None = None,
+) -> dict[str, Any] | None:
     """Carry out settled settings in the folder `path`, or continue there; give the metrics.
 
     `cut_rates` is a factor on the learning rates of those trainings whose loss became no number at an earlier
-    start. Raises BadInput for what can't work and RunFailed for what went wrong; either way the same call
-    continues.
+    start. `part` names the trainings to do; after these it stops, and gives None. They run on the nodes of
+    `cluster`, or on this machine. Raises BadInput for what can't work and RunFailed for what went wrong; either way
+    the same call continues.
     """
     started = time.monotonic()
     parent = inherit.parent(settings)
     found = sources.load(settings.data)  # before anything is written
     with record.opened(path, settings, fresh) as folder:
-        plan = Plan(settings, folder)
+        plan = Plan(settings, folder, part)
         if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(METRICS))
@@ -74,9 +85,15 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
             inherit.guard(parent, digits, fold_of, test)
         for place in plan.places():
             cut_log(folder, place)
-        with Progress(plan.epochs(), len(folder.epochs())) as progress:
+        with Progress(plan.epochs(), plan.epochs_done()) as progress:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
-                pool.run_all(tasks, settings.compute.workers, progress.epoch)
+                if cluster:
+                    cluster.run_all(tasks, settings.compute, progress.epoch)
+                else:
+                    pool.run_all(tasks, settings.compute.workers, progress.epoch)
+        if part:
+            _tell_left(folder, settings)
+            return None
         held_out = ensemble.out_of_fold(folder, fold_of, settings.nets)
         temperature = ensemble.fitted_temperature(held_out, digits.known_labels())
         oof = record.npz(
@@ -118,6 +135,16 @@ def _cut_rates(plan: Plan, factor: float) -> None:
     if not cut:
         raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
     print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
+
+
+def _tell_left(folder: RunFolder, settings: Settings) -> None:
+    """Say what a run of a part did not do."""
+    left = only.left(settings, folder)
+    print(f"fitted in {folder.path}: what --only asked for")
+    if left:
+        print(f"left to fit, here or elsewhere: {', '.join(left)}; `tenfold join` brings the folders together")
+    else:
+        print("nothing is left to fit: the same command without --only ends the run")
 
 
 def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Parent | None) -> tuple[Digits, Overlap]:

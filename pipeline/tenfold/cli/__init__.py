@@ -17,6 +17,7 @@ from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
 from tenfold.cli.info import info
+from tenfold.cli.join import join
 from tenfold.cli.kernel import kernel
 from tenfold.cli.page import page
 from tenfold.cli.predict import predict
@@ -34,6 +35,7 @@ EXTRAS: Final = {
     "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
+    "cluster": ("ray",),
 }  # fmt: skip
 
 KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
@@ -47,7 +49,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # it is answered below, in words
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
-for command in (run, score, blend, predict, generate, info, export, download, submit, submissions, kernel):
+for command in (run, join, score, blend, predict, generate, info, export, download, submit, submissions, kernel):
     app.command(command)
 app.command(page, name="app")
 
