@@ -40,6 +40,9 @@ def home(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("first", "second"):
         shutil.copytree(finished_run, home / "runs" / name)
     images = sample.load()[1].images
+    for fold in (0, 1):
+        others = shutil.ignore_patterns(f"fold-{1 - fold}-*", *(["light", "generator"] * fold))
+        shutil.copytree(finished_run, home / "parts" / str(fold), ignore=others)
     (home / "test.csv").write_bytes(rows.render(images))
     Image.fromarray(255 - images[7]).resize((280, 280)).save(home / "seven.png")
     (home / "runs" / "mine").mkdir()
@@ -60,7 +63,11 @@ def test_the_readme_has_commands() -> None:
     assert {command[0] for command in COMMANDS} == ours - {"kernel"}
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if command[0] != "app"], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [command for command in COMMANDS if command[0] != "app" and "--cluster" not in command],
+    ids=" ".join,
+)
 def test_every_command_of_the_readme_runs(command: list[str], home: Path, kaggle: Kaggle) -> None:
     training = command[0] == "run" and "smoke" not in command
     done = kaggle.tenfold(*command, *["--dry-run"] * (training and "--dry-run" not in command), cwd=home)
@@ -75,6 +82,17 @@ def test_every_command_of_the_walk_to_a_score_is_one() -> None:
     assert {"download", "run", "submit", "submissions", "kernel"} == {command[0] for command in commands}
     for command in commands:
         app.parse_args(command, exit_on_error=False, print_error=False)  # raises where an option is unknown
+
+
+def test_every_command_for_several_machines_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "cluster.md").read_text()
+    lines = [line.partition(" > ")[0] for line in re.findall(r"^tenfold .*$", text, re.MULTILINE)]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines]
+    assert {"run", "join"} == {command[0] for command in commands}
+    monkeypatch.chdir(tmp_path)
+    Path("run.toml").touch()
+    for command in commands:
+        app.parse_args(command, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("code", [block for language, block in BLOCKS if language == "python"])

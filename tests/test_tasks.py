@@ -39,23 +39,23 @@ SETTINGS = Settings(
 
 def weights(generator: GeneratorTask, classifier: ClassifierTask, path: Path) -> list[bytes]:
     """What a fold's two nets have learnt, as the bytes of their files."""
-    run = RunFolder(path)
-    drawn, read = path / "fold-0-generator", path / "fold-0-net-0"
-    fit_generator_task(replace(generator, folder=drawn, run=run), lambda record: None)
-    fit_classifier_task(replace(classifier, generator=drawn, folder=read, run=run), lambda record: None)
-    return [(drawn / GENERATOR).read_bytes(), (read / CLASSIFIER).read_bytes()]
+    path.mkdir()
+    drawn, read = replace(generator, run=RunFolder(path)), replace(classifier, run=RunFolder(path))
+    fit_generator_task(drawn, lambda record: None)
+    fit_classifier_task(read, lambda record: None)
+    return [(drawn.folder / GENERATOR).read_bytes(), (read.folder / CLASSIFIER).read_bytes()]
 
 
 @pytest.fixture
 def generator(tmp_path: Path) -> GeneratorTask:
-    return GeneratorTask(SETTINGS, Stream(0, 0), few_digits(160, seed=1), tmp_path, RunFolder(tmp_path))
+    return GeneratorTask(SETTINGS, Stream(0, 0), few_digits(160, seed=1), "generator", RunFolder(tmp_path))
 
 
 @pytest.fixture
 def classifier(generator: GeneratorTask, tmp_path: Path) -> ClassifierTask:
     validation = few_digits(40, seed=2)
-    run = RunFolder(tmp_path)
-    return ClassifierTask(SETTINGS, Stream(0, 0), generator.train, validation, tmp_path, None, tmp_path, run)
+    drawer, run = generator.name, RunFolder(tmp_path)
+    return ClassifierTask(SETTINGS, Stream(0, 0), generator.train, validation, drawer, None, "net", run)
 
 
 def test_validation_digits_do_not_reach_the_classifier_and_a_generator_is_given_none(
@@ -87,7 +87,7 @@ def test_a_net_can_begin_with_the_weights_of_another(classifier: ClassifierTask,
     save_weights(tmp_path / "begin", net)
     task = replace(classifier, settings=still, generator=None, init=tmp_path / "begin")
     fit_classifier_task(task, lambda record: None)
-    learnt = load_classifier(tmp_path / CLASSIFIER, replace(SETTINGS.net, tta_shift_px=0))
+    learnt = load_classifier(task.folder / CLASSIFIER, replace(SETTINGS.net, tta_shift_px=0))
     for name, value in net.named_parameters():
         assert torch.allclose(learnt.get_parameter(name), value, atol=1e-6), name
 
@@ -106,7 +106,7 @@ def test_a_loss_that_became_no_number_stops_again_until_its_rates_are_cut(
             watched.append(self)
 
     def lost_in_epoch_2_above_a_rate(*arguments: Any, **options: Any) -> torch.Tensor:
-        after_epoch_1 = (tmp_path / "classifier.checkpoint.safetensors").exists()
+        after_epoch_1 = (task.folder / "classifier.checkpoint.safetensors").exists()
         lost = after_epoch_1 and watched[-1].param_groups[0]["lr"] > 0.02
         return whole(*arguments, **options) * (float("nan") if lost else 1)
 
@@ -115,8 +115,8 @@ def test_a_loss_that_became_no_number_stops_again_until_its_rates_are_cut(
     for _ in range(2):
         with pytest.raises(Diverged, match=r"in epoch 2, step 1 .* the checkpoint after epoch 1 is untouched"):
             fit_classifier_task(task, lambda record: None)
-    assert order_rate_cut(tmp_path, 0.5) and not order_rate_cut(tmp_path, 0.5)
-    assert rate_cuts(tmp_path) == (RateCut(1, 0.5),)
+    assert order_rate_cut(task.folder, 0.5) and not order_rate_cut(task.folder, 0.5)
+    assert rate_cuts(task.folder) == (RateCut(1, 0.5),)
     lines: list[dict[str, Any]] = []
     fit_classifier_task(task, lines.append)
     assert [line["epoch"] for line in lines] == [2, 3]

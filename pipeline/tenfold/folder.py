@@ -5,7 +5,8 @@ runs/<name>/
     metrics.jsonl                                 a line an epoch, from every fold and stage
     fold-0-net-0/, ..., light/                    one folder a classifier: weights, answers, done.json
     fold-0-generator/, ..., generator/            one folder a generator: weights, grids, done.json
-    oof.npz, test_probabilities.npz, submission.csv, models as *.onnx, metrics.json, done.json
+    oof.npz, test_probabilities.npz, pictures.npz, metrics.json, done.json
+    submission.csv, report.html, models as *.onnx
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ METRICS: Final = "metrics.json"
 OOF: Final = "oof.npz"
 TEST_PROBABILITIES: Final = "test_probabilities.npz"
 SUBMISSION: Final = "submission.csv"
+PICTURES: Final = "pictures.npz"
+REPORT: Final = "report.html"
+TENSORBOARD: Final = "tensorboard"
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class Plan:
 
     settings: Settings
     folder: RunFolder
+    only: frozenset[str] | None = None  # names of the trainings to do here; None for all
 
     @property
     def _expands(self) -> bool:
@@ -51,6 +52,12 @@ class Plan:
         """Whether nothing is left, every file of every training being as it was when the training was done."""
         return all(finished(place) is not None for place in self.places())
 
+    def _wanted(self, name: str) -> bool:
+        return self.only is None or name in self.only
+
+    def _left(self, place: Path) -> bool:
+        return self._wanted(place.name) and finished(place) is None
+
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
         """Raise BadInput where a batch holds more digits than a fold trains on."""
         fewest = len(fold_of) - int(np.bincount(fold_of).max())
@@ -65,7 +72,7 @@ class Plan:
         """What is left of the folds' generators, each fitted on what its fold trains on."""
         for fold in self._folds:
             place = self.folder.fold_generator(fold)
-            if self._expands and finished(place) is None:
+            if self._expands and self._left(place):
                 yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
 
     def second_round(
@@ -74,19 +81,19 @@ class Plan:
         """What is left of the folds' nets, and of what is fitted on all digits: the light net, the generator."""
         for fold, net in product(self._folds, range(self.settings.nets)):
             place = self.folder.net(fold, net)
-            if finished(place) is None:
+            if self._left(place):
                 argument = ClassifierTask(
                     self.settings,
                     Stream(self.settings.seed, fold, net),
                     train=digits.take(fold_of != fold),
                     validation=digits.take(fold_of == fold),
-                    generator=self.folder.fold_generator(fold) if self._expands else None,
+                    generator=self.folder.fold_generator(fold).name if self._expands else None,
                     init=parent.net(fold, net) if parent else None,
-                    folder=place,
+                    name=place.name,
                     run=self.folder,
                 )
                 yield pool.Task(place.name, fit_classifier_task, argument)
-        if finished(self.folder.light) is None:
+        if self._left(self.folder.light):
             argument = ClassifierTask(
                 light(self.settings),
                 Stream(self.settings.seed, ALL_DIGITS),
@@ -94,25 +101,26 @@ class Plan:
                 validation=None,
                 generator=None,  # the one that ships is used for nothing else
                 init=parent.light if parent else None,
-                folder=self.folder.light,
+                name=self.folder.light.name,
                 run=self.folder,
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
-        if finished(self.folder.generator) is None:
+        if self._left(self.folder.generator):
             yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
     def planned(self) -> list[Planned]:
-        """Every training with its epochs, for a forecast."""
+        """The wanted trainings with their epochs, for a forecast."""
         settings = self.settings
-        return [
+        every = [
             *(Planned(place.name, "fold generator", settings.cgan.epochs) for place in self._fold_generators()),
             *(Planned(place.name, "net", settings.fit.epochs) for place in self._fold_nets()),
             Planned(self.folder.light.name, "light", settings.light.epochs),
             Planned(self.folder.generator.name, "generator", settings.cgan.epochs),
         ]
+        return [training for training in every if self._wanted(training.name)]
 
     def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
-        argument = GeneratorTask(self.settings, stream, train, place, self.folder)
+        argument = GeneratorTask(self.settings, stream, train, place.name, self.folder)
         return pool.Task(place.name, fit_generator_task, argument)
 
 

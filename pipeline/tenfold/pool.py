@@ -61,10 +61,9 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
                     del running[ready]
                     _check(task, process)
                     continue
-                if kind == "progress":
-                    report(message)
-                else:
-                    raise {"bad input": BadInput, "failed": RunFailed}[kind](message)
+                if kind == "failed":
+                    raise message
+                report(message)
     finally:
         for _, process in running.values():
             process.kill()  # nothing is lost: results appear whole or not at all
@@ -117,20 +116,29 @@ def _check(task: Task, process: BaseProcess) -> None:
         raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
 
 
+def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
+    """Do the `work` of a task in this process; what went wrong, as it is to be told and as it can travel."""
+    try:
+        work()
+    except BadInput as error:
+        return error
+    except RunFailed as error:
+        return RunFailed(f"{name}: {error}")
+    except OSError as error:
+        return RunFailed(f"{name}: {error}; make room or mend it, and the same command continues")
+    except Exception as error:  # a fault of ours: the driver shows where
+        return RunFailed(f"{name}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return None
+
+
 def _work(task: Task, connection: Connection) -> None:
     _die_with_the_driver()
-    try:
-        task.work(task.argument, lambda record: connection.send(("progress", record)))
-    except BadInput as error:
-        connection.send(("bad input", str(error)))
-    except RunFailed as error:
-        connection.send(("failed", f"{task.name}: {error}"))
-    except OSError as error:
-        connection.send(("failed", f"{task.name}: {error}; make room or mend it, and the same command continues"))
-    except Exception as error:  # a fault of ours: the driver shows where
-        connection.send(("failed", f"{task.name}: {type(error).__name__}: {error}\n{traceback.format_exc()}"))
-    finally:
-        connection.close()
+    with connection:
+        failed = failure(
+            task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record)))
+        )
+        if failed:
+            connection.send(("failed", failed))
 
 
 def _die_with_the_driver() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 from rich.table import Column
+
+from tenfold.folder import TENSORBOARD, RunFolder
 
 Epoch = Mapping[str, Any]
 
@@ -111,6 +114,27 @@ class Display:
         left = self.forecast.seconds_left()
         note = "" if left is None else f"{_clock(left)} left"
         self.bars.update(self.whole, completed=self.forecast.share_done(), note=note)
+
+
+@contextmanager
+def watched(
+    planned: Sequence[Planned], run: RunFolder, workers: int, tensorboard: bool
+) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """What is to be called with each epoch's record while the `planned` trainings of a run go on."""
+    names = {training.name for training in planned}
+    done = [line for line in run.epochs() if line["task"] in names]
+    with ExitStack() as stack:
+        seen_by = [stack.enter_context(Display(planned, done, workers)).epoch]
+        if tensorboard:
+            from tenfold.tensorboard import EventFiles
+
+            seen_by.append(stack.enter_context(EventFiles(run.path / TENSORBOARD, done)).epoch)
+
+        def report(record: dict[str, Any]) -> None:
+            for see in seen_by:
+                see(record)
+
+        yield report
 
 
 def _clock(seconds: float) -> str:

@@ -3,70 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
-from digit_recognizer import submission
 from tenfold import (
     artefacts,
     atomic,
-    classifier,
     compute,
     ensemble,
     folds,
     inherit,
     judge,
+    only,
     overlap,
     pool,
-    quality,
     record,
+    results,
     sources,
     timing,
 )
-from tenfold.cgan_fit import sampler
 from tenfold.digits import Digits
-from tenfold.errors import BadInput, RunFailed
-from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.errors import BadInput
+from tenfold.folder import DATA, METRICS, OOF, PICTURES, REPORT, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.inherit import Parent
 from tenfold.overlap import Overlap
-from tenfold.plan import Plan, light
-from tenfold.progress import Display
+from tenfold.plan import Plan
+from tenfold.progress import watched
 from tenfold.record import finished
 from tenfold.report import page
 from tenfold.settings import Settings
 from tenfold.sources import Sources
 from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
-from tenfold.weights import CLASSIFIER, GENERATOR, load_classifier, load_generator
-from tenfold_onnx import Classifier
-from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
-from tenfold_onnx.write.graphs import Ensemble
-from tenfold_onnx.write.parity import PROBABILITY_TOLERANCE
 
-TENSORBOARD: Final = "tensorboard"  # the folder of the event files
-PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity checks of the export come before
-ARTEFACTS: Final = (
-    OOF,
-    TEST_PROBABILITIES,
-    SUBMISSION,
-    *artefacts.MODELS,
-    DATA,
-    METRICS,
-    page.PICTURES,
-    page.REPORT,
-)
+if TYPE_CHECKING:
+    from tenfold.cluster import Cluster  # needs Ray
+
+ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *artefacts.MODELS, DATA, METRICS, PICTURES, REPORT)
 
 
-def settled(settings: Settings) -> tuple[Settings, str]:
+def settled(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
     """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
     data, line = sources.settled(settings.data)
-    parallel = compute.settled(settings.compute, settings.folds * settings.nets + 1)
+    parallel = (cluster.settled if cluster else compute.settled)(settings.compute, settings.folds * settings.nets + 1)
     init = settings.init.resolve() if settings.init else None
     return replace(settings, data=data, compute=parallel, init=init), line
 
@@ -77,18 +56,21 @@ def run(
     fresh: bool = False,
     cut_rates: float | None = None,
     tensorboard: bool = False,
-) -> dict[str, Any]:
+    part: frozenset[str] | None = None,
+    cluster: Cluster | None = None,
+) -> dict[str, Any] | None:
     """Carry out settled settings in the folder `path`, or continue there; give the metrics.
 
     `cut_rates` is a factor on the learning rates of those trainings whose loss became no number at an earlier
-    start. `tensorboard` adds event files. Raises BadInput for what can't work and RunFailed for what went wrong;
-    either way the same call continues.
+    start. `tensorboard` adds event files. `part` names the trainings to do; after these it stops, and gives None.
+    They run on the nodes of `cluster`, or on this machine. Raises BadInput for what can't work and RunFailed for
+    what went wrong; either way the same call continues.
     """
     started = time.monotonic()
     parent = inherit.parent(settings)
     found = sources.load(settings.data)  # before anything is written
     with record.opened(path, settings, fresh) as folder:
-        plan = Plan(settings, folder)
+        plan = Plan(settings, folder, part)
         if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
             return _told(folder, folder.read_json(METRICS))
@@ -103,62 +85,32 @@ def run(
             inherit.guard(parent, digits, fold_of, test)
         for place in plan.places():
             cut_log(folder, place)
-        earlier = timing.covered(folder.epochs())  # this start's own are in its own clock
-        with _watched(folder, plan, tensorboard) as report:
+        earlier_s = timing.covered(folder.epochs())
+        with watched(plan.planned(), folder, settings.compute.workers, tensorboard) as report:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
-                pool.run_all(tasks, settings.compute.workers, report)
-        held_out = ensemble.out_of_fold(folder, fold_of, settings.nets)
-        temperature = ensemble.fitted_temperature(held_out, digits.known_labels())
-        oof = record.npz(
-            probabilities=ensemble.tempered(held_out, temperature),
-            labels=digits.known_labels(),
-            fold=fold_of,
-            origin=digits.origin,
-            fingerprint=digits.fingerprints(),
-        )
-        atomic.write(path / OOF, oof)
-        atomic.write(path / page.PICTURES, page.pictures(ensemble.tempered(held_out, temperature), digits))
+                if cluster:
+                    cluster.run_all(tasks, settings.compute, report)
+                else:
+                    pool.run_all(tasks, settings.compute.workers, report)
+        if part:
+            _tell_left(folder, settings)
+            return None
+        temperature = results.held_out(folder, digits, fold_of)
         artefacts.export(folder, temperature)
-        labels = _submit(folder, test, temperature)
-        light_labels = Classifier(path / LIGHT_ONNX).predict(test.images).label
-        verdict, light_verdict = judge.verdicts(settings.data, test, labels, light_labels)
-        metrics = {
+        results.answer(folder, test, temperature)
+        metrics = results.scored(folder, digits, test, temperature) | {
             "honest": overlapping.honest,
-            "source": settings.data.source,
-            "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
-            "judge": verdict,
-            "judge_light": light_verdict,
-            "generator": _quality(folder, digits, test),
-            "temperature": temperature,
             "overlap": asdict(overlapping),
             "rate_cuts": {
                 place.name: [asdict(cut) for cut in cuts] for place in plan.places() if (cuts := rate_cuts(place))
             },
-            "seconds": {**timing.by_stage(folder.epochs()), "total": round(earlier + time.monotonic() - started, 1)},
+            "seconds": {**timing.by_stage(folder.epochs()), "total": round(earlier_s + time.monotonic() - started, 1)},
         }
         folder.write_json(METRICS, metrics)
         artefacts.sign(folder)
-        atomic.write(path / page.REPORT, page.render(folder).encode())
+        atomic.write(path / REPORT, page.render(folder).encode())
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
-
-
-@contextmanager
-def _watched(folder: RunFolder, plan: Plan, tensorboard: bool) -> Iterator[Callable[[dict[str, Any]], None]]:
-    """What is called with each epoch's record while trainings run."""
-    done = folder.epochs()
-    with ExitStack() as stack:
-        seen_by = [stack.enter_context(Display(plan.planned(), done, plan.settings.compute.workers)).epoch]
-        if tensorboard:
-            from tenfold.tensorboard import EventFiles
-
-            seen_by.append(stack.enter_context(EventFiles(folder.path / TENSORBOARD, done)).epoch)
-
-        def report(record: dict[str, Any]) -> None:
-            for see in seen_by:
-                see(record)
-
-        yield report
 
 
 def _cut_rates(plan: Plan, factor: float) -> None:
@@ -169,6 +121,16 @@ def _cut_rates(plan: Plan, factor: float) -> None:
     if not cut:
         raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
     print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
+
+
+def _tell_left(folder: RunFolder, settings: Settings) -> None:
+    """Say what a run of a part did not do."""
+    left = only.left(settings, folder)
+    print(f"fitted in {folder.path}: what --only asked for")
+    if left:
+        print(f"left to fit, here or elsewhere: {', '.join(left)}; `tenfold join` brings the folders together")
+    else:
+        print("nothing is left to fit: the same command without --only ends the run")
 
 
 def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Parent | None) -> tuple[Digits, Overlap]:
@@ -200,36 +162,6 @@ def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Pare
     return digits, overlapping
 
 
-def _submit(folder: RunFolder, test: Digits, temperature: float) -> npt.NDArray[np.int64]:
-    """Write the submission: what the exported model says, which on some of the rows torch is asked to confirm."""
-    said = Classifier(folder.path / CLASSIFIER_ONNX).predict(test.images)
-    some = np.linspace(0, len(test) - 1, min(PARITY_ROWS, len(test)), dtype=np.int64)
-    with torch.inference_mode():
-        expected = Ensemble(artefacts.members(folder), temperature)(torch.from_numpy(test.images[some]))[0].numpy()
-    gap = float(np.abs(said.probabilities[some] - expected).max())
-    if not gap <= PROBABILITY_TOLERANCE:
-        raise RunFailed(
-            f"{CLASSIFIER_ONNX}: differs from torch by {gap:.2g} on the test rows; no submission was written"
-        )
-    probabilities = record.npz(probabilities=said.probabilities, origin=test.origin)
-    atomic.write(folder.path / TEST_PROBABILITIES, probabilities)
-    atomic.write(folder.path / SUBMISSION, submission.render(said.label))
-    return said.label
-
-
-def _quality(folder: RunFolder, digits: Digits, test: Digits) -> dict[str, Any] | None:
-    """How good the generator that ships is; None where there are too few test digits to hold it against."""
-    if len(test) < quality.LEAST_UNSEEN:
-        return None
-    settings = folder.settings()
-    device = torch.device(settings.compute.device)
-    net = load_classifier(folder.light / CLASSIFIER, light(settings).net).to(device)
-    assert isinstance(net, classifier.Classifier)  # the light net takes no shifts
-    generator = load_generator(folder.generator / GENERATOR, settings.cgan).to(device)
-    sample = sampler(generator, settings.cgan.z_dim)
-    return asdict(quality.measured(net, sample, digits.images, test.images, settings.seed, device))
-
-
 def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
     """Say how it came out."""
     cv = ensemble.CrossValidation(**metrics["cross_validation"])
@@ -240,5 +172,5 @@ def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         print(f"the light net alone: {judge.Verdict(**metrics['judge_light']).sentence()}")
     if not metrics["honest"]:
         print("LEAKED: this run was allowed to train on test images; none of its scores counts")
-    print(f"written in {folder.path}: {SUBMISSION}, {page.REPORT}, {', '.join(artefacts.MODELS)}")
+    print(f"written in {folder.path}: {SUBMISSION}, {REPORT}, {', '.join(artefacts.MODELS)}")
     return metrics

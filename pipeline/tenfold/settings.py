@@ -275,13 +275,15 @@ def _read(now: Any, value: Any, name: str) -> Any:
     return Path(value) if now is None or isinstance(now, Path) else value
 
 
-def differences(now: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(
+    now: Mapping[str, Any], other: Mapping[str, Any], where: str = "is asked for", prefix: str = ""
+) -> list[str]:
     """What differs between two tables, a readable phrase each: `fit.epochs is 8, 9 is asked for`."""
     found: list[str] = []
-    for key in {**now, **asked}:
-        before, after = now.get(key), asked.get(key)
+    for key in {**now, **other}:
+        before, after = now.get(key), other.get(key)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            found += differences(before, after, f"{prefix}{key}.")
+            found += differences(before, after, where, f"{prefix}{key}.")
         elif before != after:
-            found.append(f"{prefix}{key} is {before}, {after} is asked for")
+            found.append(f"{prefix}{key} is {before}, {after} {where}")
     return found

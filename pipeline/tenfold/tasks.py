@@ -41,30 +41,41 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class GeneratorTask:
-    """Fit a generator on `train` alone, in `folder`."""
+    """Fit a generator on `train` alone, in the folder `name` of `run`: another `run` is all it takes to move it."""
 
     settings: Settings
     stream: Stream
     train: Digits
-    folder: Path
+    name: str
     run: RunFolder
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        return self.run.path / self.name
 
 
 @dataclass(frozen=True)
 class ClassifierTask:
-    """Fit a classifier on `train` and the digits of a generator, in `folder`; say what it makes of `validation`.
+    """Fit a classifier on `train` and the digits of a generator; say what it makes of `validation`.
 
-    Of the validation digits it gets the labels for the record alone.
+    Of the validation digits it gets the labels for the record alone. It is moved as a GeneratorTask is, with the
+    weights at `init` beside it.
     """
 
     settings: Settings
     stream: Stream
     train: Digits
     validation: Digits | None
-    generator: Path | None  # the folder of one that never saw `validation`
+    generator: str | None  # the folder in `run` of one that never saw `validation`
     init: Path | None  # weights to begin with
-    folder: Path
+    name: str
     run: RunFolder
+
+    @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        return self.run.path / self.name
 
 
 def fit_generator_task(task: GeneratorTask, report: Report) -> None:
@@ -93,7 +104,8 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
     device = prepare_process(settings.compute)
     sample = None
     if task.generator:
-        sample = sampler(load_generator(task.generator / GENERATOR, settings.cgan).to(device), settings.cgan.z_dim)
+        drawer = load_generator(task.run.path / task.generator / GENERATOR, settings.cgan)
+        sample = sampler(drawer.to(device), settings.cgan.z_dim)
     images = torch.from_numpy(task.train.images).to(device)
     labels = torch.from_numpy(task.train.known_labels()).to(device)
     expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images, settings.cgan.share, sample)

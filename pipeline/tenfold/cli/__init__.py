@@ -18,6 +18,7 @@ from tenfold.cli.download import download
 from tenfold.cli.export import export
 from tenfold.cli.generate import generate
 from tenfold.cli.info import info
+from tenfold.cli.join import join
 from tenfold.cli.kernel import kernel
 from tenfold.cli.page import page
 from tenfold.cli.predict import predict
@@ -37,6 +38,7 @@ EXTRAS: Final = {
     "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
+    "cluster": ("ray",),
 }  # fmt: skip
 
 KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
@@ -52,6 +54,7 @@ app = App(
 )
 for command in (
     run,
+    join,
     report,
     compare,
     score,

@@ -20,8 +20,8 @@ def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] =
         Open it in the browser.
     """
     from tenfold import atomic
-    from tenfold.folder import RunFolder
-    from tenfold.report.page import REPORT, render
+    from tenfold.folder import REPORT, RunFolder
+    from tenfold.report.page import render
 
     path = run / REPORT
     atomic.write(path, render(RunFolder(run)).encode())

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App, ArgumentCollection
 from cyclopts.config import Dict
@@ -15,6 +16,9 @@ from digit_recognizer.client import Limits
 from tenfold.errors import BadInput
 from tenfold.presets import PRESETS, Preset
 from tenfold.settings import Data, Settings, from_table
+
+if TYPE_CHECKING:
+    from tenfold.cluster import Cluster
 
 
 def run(
@@ -26,6 +30,8 @@ def run(
     fresh: bool = False,
     cut_rates: float | None = None,
     tensorboard: bool = False,
+    only: str | None = None,
+    cluster: str | None = None,
     dry_run: bool = False,
 ) -> None:
     """Train, cross-validate, write submission.csv and the report, and export the models.
@@ -47,6 +53,12 @@ def run(
         The run records it.
     tensorboard
         Write event files for TensorBoard into the run's folder.
+    only
+        Fit a part and stop: fold=F, fold=F,net=N, light or generator. `tenfold join` brings parts together.
+        The nets of a fold are what others call its seeds.
+    cluster
+        Train on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one on this machine.
+        Not recorded: a run may be continued with it or without.
     dry_run
         Print the settings as TOML, and do nothing.
     """
@@ -54,19 +66,32 @@ def run(
 
     if tensorboard:
         import tenfold.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
+    from tenfold.only import chosen
     from tenfold.run import run as carry_out
     from tenfold.run import settled
     from tenfold.settings import to_table
 
     wanted = settings or Settings()
+    part = None if only is None else chosen(only, wanted)
     if not dry_run:
         _offer_download(wanted.data)
-    asked, line = settled(wanted)
-    if dry_run:
-        print(tomli_w.dumps(to_table(asked)), end="")
-        return
-    print(line)
-    carry_out(asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates, tensorboard)
+    with _joined(cluster) as where:
+        asked, line = settled(wanted, where)
+        if dry_run:
+            print(tomli_w.dumps(to_table(asked)), end="")
+            return
+        print(line)
+        carry_out(
+            asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates, tensorboard, part, where
+        )
+
+
+def _joined(address: str | None) -> AbstractContextManager[Cluster | None]:
+    if address is None:
+        return nullcontext()
+    from tenfold.cluster import joined
+
+    return joined(address)
 
 
 def _offer_download(data: Data) -> None:

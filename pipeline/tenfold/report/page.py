@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tenfold import ensemble, timing
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, ENVIRONMENT, METRICS, OOF, RunFolder
+from tenfold.folder import DATA, ENVIRONMENT, METRICS, OOF, PICTURES, RunFolder
 from tenfold.record import npz, read_npz
 from tenfold.report import figures, findings
 from tenfold.settings import Warp, to_table
@@ -23,8 +23,6 @@ from tenfold.table import flat
 from tenfold.warp import warped
 from tenfold_onnx.images import sheet_png
 
-PICTURES: Final = "pictures.npz"
-REPORT: Final = "report.html"
 HARDEST: Final = 30  # digits shown
 LABEL_ERRORS: Final = 30
 WARPS: Final = 9  # of each digit, beside itself

@@ -1,0 +1,52 @@
+"""A part of a run's trainings by name, for machines that share nothing: each fits its own, `tenfold join` collects.
+
+What others call the seeds of a fold are its nets here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tenfold.errors import BadInput
+from tenfold.folder import RunFolder
+from tenfold.record import finished
+from tenfold.settings import Settings
+
+FORMS: Final = "fold=F, fold=F,net=N, light or generator"
+
+
+def chosen(words: str, settings: Settings) -> frozenset[str]:
+    """The names of the trainings that `words` mean, such as fold=2 or fold=2,net=1.
+
+    A fold's nets come with its generator, whose digits they are shown. Raises BadInput.
+    """
+    run = RunFolder(Path())
+    shipped = {place.name for place in (run.light, run.generator)}
+    if words in shipped:
+        return frozenset({words})
+    keys, values = zip(*(entry.partition("=")[::2] for entry in words.split(",")), strict=True)
+    if keys not in (("fold",), ("fold", "net")):
+        raise BadInput(f"only: is {words or 'empty'} where {FORMS} belongs")
+    fold = _number("fold", values[0], settings.folds)
+    nets = range(settings.nets) if len(values) == 1 else [_number("net", values[1], settings.nets)]
+    return frozenset({run.fold_generator(fold).name, *(run.net(fold, net).name for net in nets)})
+
+
+def left(settings: Settings, run: RunFolder) -> list[str]:
+    """What is still to be fitted in the folder of `run`, in the words that `chosen` reads."""
+    words = []
+    for fold in range(settings.folds):
+        nets = [net for net in range(settings.nets) if finished(run.net(fold, net)) is None]
+        expands = settings.cgan.share > 0
+        if len(nets) == settings.nets or (not nets and expands and finished(run.fold_generator(fold)) is None):
+            words.append(f"fold={fold}")
+        else:
+            words += [f"fold={fold},net={net}" for net in nets]
+    return words + [place.name for place in (run.light, run.generator) if finished(place) is None]
+
+
+def _number(name: str, text: str, count: int) -> int:
+    if not text.isdecimal() or int(text) >= count:
+        raise BadInput(f"only: {name} is {text or 'empty'} where a whole number from 0 to {count - 1} belongs")
+    return int(text)

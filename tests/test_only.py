@@ -1,0 +1,91 @@
+"""A part of a run's trainings, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE, few_digits, tenfold
+
+from tenfold import atomic, only, record
+from tenfold.errors import BadInput
+from tenfold.folder import RunFolder
+from tenfold.plan import Plan
+from tenfold.settings import Cgan, Settings
+
+SETTINGS = Settings(folds=3, nets=2, cgan=Cgan(share=0.1))
+EVERYTHING = ["fold=0", "fold=1", "fold=2", "light", "generator"]
+
+
+def finish(*places: Path) -> None:
+    for place in places:
+        atomic.write(place / "weights", b"w")
+        record.finish(place, ["weights"], {})
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("fold=2", {"fold-2-generator", "fold-2-net-0", "fold-2-net-1"}),
+        ("fold=0,net=1", {"fold-0-generator", "fold-0-net-1"}),
+        ("light", {"light"}),
+        ("generator", {"generator"}),
+    ],
+)
+def test_words_name_trainings_and_a_plan_keeps_to_them(words: str, names: set[str], tmp_path: Path) -> None:
+    part = only.chosen(words, SETTINGS)
+    assert part == names
+    plan = Plan(SETTINGS, RunFolder(tmp_path), part)
+    digits = few_digits(60)
+    fold_of = digits.known_labels() % 3
+    tasks = [*plan.first_round(digits, fold_of), *plan.second_round(digits, fold_of, None)]
+    assert {task.name for task in tasks} == names
+    nets = sum("net" in name for name in names)
+    epochs = {"light": SETTINGS.light.epochs, "generator": SETTINGS.cgan.epochs}
+    assert plan.epochs() == epochs.get(words, SETTINGS.cgan.epochs + nets * SETTINGS.fit.epochs)
+    for task in ("light", "fold-2-net-1", "fold-0-net-1", "generator"):
+        plan.folder.append_epoch({"task": task, "stage": "classifier", "epoch": 1})
+    assert plan.epochs_done() == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "only: is empty where fold=F, fold=F,net=N, light or generator belongs"),
+        ("seed=1", "only: is seed=1 where fold=F"),
+        ("net=1", "only: is net=1 where"),
+        ("net=1,fold=1", "only: is net=1,fold=1 where"),
+        ("fold=1,fold=2", "only: is fold=1,fold=2 where"),
+        ("fold-1-net-0", "only: is fold-1-net-0 where"),
+        ("fold=3", "only: fold is 3 where a whole number from 0 to 2 belongs"),
+        ("fold=-1", "only: fold is -1 where"),
+        ("fold=", "only: fold is empty where"),
+        ("fold=1,net=2", "only: net is 2 where a whole number from 0 to 1 belongs"),
+    ],
+)
+def test_other_words_are_refused(words: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        only.chosen(words, SETTINGS)
+
+
+def test_what_is_left_is_told_in_words_that_can_be_given_back(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert only.left(SETTINGS, run) == EVERYTHING
+    finish(run.fold_generator(0), run.net(0, 0), run.net(1, 0), run.net(1, 1), run.light)
+    assert only.left(SETTINGS, run) == ["fold=0,net=1", "fold=1", "fold=2", "generator"]
+    for words in only.left(SETTINGS, run):
+        finish(*(tmp_path / name for name in only.chosen(words, SETTINGS)))
+    assert only.left(SETTINGS, run) == [] and Plan(SETTINGS, run).done()
+
+
+def test_a_run_of_a_part_fits_that_part_as_the_whole_run_does_and_says_what_is_left(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    done = tenfold(*SMOKE, "--only", "fold=1", "--out", "part", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left to fit, here or elsewhere: fold=0, light, generator; `tenfold join`" in done.stdout
+    places = [path.name for path in (tmp_path / "part").iterdir() if path.is_dir()]
+    assert set(places) == {"fold-1-generator", "fold-1-net-0"}
+    for name in ("fold-1-generator/generator.safetensors", "fold-1-net-0/answers.npz"):
+        assert (tmp_path / "part" / name).read_bytes() == (finished_run / name).read_bytes()
+    assert not (tmp_path / "part/submission.csv").exists()
