@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -98,6 +99,14 @@ def soon(true: Any, seconds: float = 60) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_token() -> Iterator[None]:
+    """A token for these tests' clusters, or Ray would leave one in the user's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        yield
 
 
 @pytest.fixture(scope="module")

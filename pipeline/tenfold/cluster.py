@@ -120,7 +120,7 @@ def joined(address: str) -> Iterator[Cluster]:
         try:
             ray.init(
                 address=address,
-                runtime_env={"py_modules": list(CODE)},
+                runtime_env={"py_modules": [package.__path__[0] for package in CODE]},
                 include_dashboard=False if address == "local" else None,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
