@@ -10,15 +10,23 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tenfold import pool
+from tenfold import cgan_fit, fit, pool
 from tenfold.digits import Digits
 from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
 from tenfold.inherit import Parent
-from tenfold.record import finished
 from tenfold.settings import Net, Settings
-from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
+from tenfold.tasks import (
+    CGAN_STAGE,
+    CLASSIFIER_STAGE,
+    ClassifierTask,
+    GeneratorTask,
+    fit_classifier_task,
+    fit_generator_task,
+    made_ready,
+    trained,
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,17 @@ class Plan:
 
     def done(self) -> bool:
         """Whether nothing is left, every file of every training being as it was when the training was done."""
-        return all(finished(place) is not None for place in self.places())
+        return all(trained(place) for place in self.places())
+
+    def made_ready(self) -> list[str]:
+        """Have every training that is left go on from what is whole; a sentence for each that starts anew."""
+        settings = self.settings
+        players, nets = cgan_fit.outline(settings.cgan), fit.outline(settings.net)
+        said = [made_ready(self.folder, place, CGAN_STAGE, players) for place in self._fold_generators()]
+        said += [made_ready(self.folder, place, CLASSIFIER_STAGE, nets) for place in self._fold_nets()]
+        said.append(made_ready(self.folder, self.folder.light, CLASSIFIER_STAGE, fit.outline(light(settings).net)))
+        said.append(made_ready(self.folder, self.folder.generator, CGAN_STAGE, players))
+        return [sentence for sentence in said if sentence]
 
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
         """Raise BadInput where a batch holds more digits than a fold trains on."""
@@ -64,7 +82,7 @@ class Plan:
         """What is left of the folds' generators, each fitted on what its fold trains on."""
         for fold in self._folds:
             place = self.folder.fold_generator(fold)
-            if self._expands and finished(place) is None:
+            if self._expands and not trained(place):
                 yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
 
     def second_round(
@@ -73,7 +91,7 @@ class Plan:
         """What is left of the folds' nets, and of what is fitted on all digits: the light net, the generator."""
         for fold, net in product(self._folds, range(self.settings.nets)):
             place = self.folder.net(fold, net)
-            if finished(place) is None:
+            if not trained(place):
                 argument = ClassifierTask(
                     self.settings,
                     Stream(self.settings.seed, fold, net),
@@ -85,7 +103,7 @@ class Plan:
                     run=self.folder,
                 )
                 yield pool.Task(place.name, fit_classifier_task, argument)
-        if finished(self.folder.light) is None:
+        if not trained(self.folder.light):
             argument = ClassifierTask(
                 light(self.settings),
                 Stream(self.settings.seed, ALL_DIGITS),
@@ -97,7 +115,7 @@ class Plan:
                 run=self.folder,
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
-        if finished(self.folder.generator) is None:
+        if not trained(self.folder.generator):
             yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
 
     def epochs(self) -> int:

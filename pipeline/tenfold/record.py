@@ -101,7 +101,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
     try:
         done: dict[str, Any] = json.loads((folder / DONE).read_text("utf-8"))
         whole = all(_sha256(folder / name) == digest for name, digest in done["files"].items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or not as `finish` writes it
         return None
     return done if whole else None
 

@@ -23,7 +23,7 @@ from tenfold.progress import Progress
 from tenfold.record import finished
 from tenfold.settings import Settings
 from tenfold.sources import Sources
-from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
+from tenfold.tasks import order_rate_cut, rate_cuts
 from tenfold_onnx import Classifier
 from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
 from tenfold_onnx.write.graphs import Ensemble
@@ -72,8 +72,8 @@ def run(settings: Settings, path: Path, fresh: bool = False, cut_rates: float | 
         plan.require_full_batches(fold_of)
         if parent:
             inherit.guard(parent, digits, fold_of, test)
-        for place in plan.places():
-            cut_log(folder, place)
+        for line in plan.made_ready():
+            print(line)
         with Progress(plan.epochs(), len(folder.epochs())) as progress:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
                 pool.run_all(tasks, settings.compute.workers, progress.epoch)
