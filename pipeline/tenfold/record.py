@@ -63,6 +63,7 @@ def opened(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
     try:
         if fresh:
             _empty(path)
+        atomic.clear(path)
         if (path / SETTINGS).exists():
             found = differences(to_table(run.settings()), to_table(settings))
             if found:
