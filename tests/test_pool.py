@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenfold.errors import BadInput, RunFailed
-from tenfold.pool import Report, Task, run_all
+from tenfold.pool import STOPS, Report, Task, _stops_put_off, run_all
 
 
 def tell(argument: Any, report: Report) -> None:
@@ -66,6 +68,32 @@ def test_what_a_task_raises_comes_back_and_stops_the_others(
 def test_a_killed_process_is_named_with_the_likely_cause() -> None:
     with pytest.raises(RunFailed, match=r"unlucky: its process was killed, most likely for want of memory"):
         run_all([Task("unlucky", kill_itself, None)], 1, lambda _: None)
+
+
+def test_a_process_killed_before_it_has_its_task_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: BaseProcess) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", broken)
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
+        run_all([Task("unlucky", tell, None)], 1, lambda _: None)
+
+
+@pytest.mark.parametrize("stop", sorted(STOPS))
+def test_a_stop_waits_for_what_must_not_be_cut_in_two(stop: signal.Signals) -> None:
+    before = {name: signal.signal(name, signal.default_int_handler) for name in STOPS}
+    done = False
+    try:
+        with pytest.raises(KeyboardInterrupt), _stops_put_off():
+            signal.raise_signal(stop)
+            done = True
+        assert done
+        assert [signal.getsignal(name) for name in STOPS] == [signal.default_int_handler] * 2
+        with _stops_put_off():
+            pass
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def test_no_worker_outlives_a_driver_that_was_killed_hard(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def _started(task: Task) -> tuple[Connection, BaseProcess]:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited: a stop is the driver's to answer
     try:
         process.start()
+    except BrokenPipeError as error:  # killed before it had been handed its task
+        raise RunFailed(_killed(task)) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
@@ -96,8 +98,11 @@ def _stops_put_off() -> Iterator[None]:
         yield
         return
     caught: list[int] = []
-    before = {stop: signal.signal(stop, lambda number, _: caught.append(number)) for stop in STOPS}
+    before: dict[signal.Signals, Any] = {}
     try:
+        for stop in STOPS:
+            before[stop] = signal.getsignal(stop)
+            signal.signal(stop, lambda number, _: caught.append(number))
         yield
     finally:
         for stop, handler in before.items():
@@ -109,12 +114,16 @@ def _stops_put_off() -> Iterator[None]:
 def _check(task: Task, process: BaseProcess) -> None:
     code = process.exitcode
     if code == -signal.SIGKILL:
-        raise RunFailed(
-            f"{task.name}: its process was killed, most likely for want of memory; "
-            "the same command continues from the last epoch (fewer --workers need less)"
-        )
+        raise RunFailed(_killed(task))
     if code:
         raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
+
+
+def _killed(task: Task) -> str:
+    return (
+        f"{task.name}: its process was killed, most likely for want of memory; "
+        "the same command continues from the last epoch (fewer --workers need less)"
+    )
 
 
 def _work(task: Task, connection: Connection) -> None:
