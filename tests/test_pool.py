@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tenfold import pool
 from tenfold.errors import BadInput, RunFailed
 from tenfold.pool import STOPS, Report, Task, _stops_put_off, run_all
 
 
 def tell(argument: Any, report: Report) -> None:
     report({"said": argument, "process": os.getpid()})
+
+
+def measure(argument: bytes, report: Report) -> None:
+    report({"bytes": len(argument)})
 
 
 def fail(argument: type[Exception], report: Report) -> None:
@@ -71,12 +76,23 @@ def test_a_killed_process_is_named_with_the_likely_cause() -> None:
 
 
 def test_a_process_killed_before_it_has_its_task_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: BaseProcess) -> None:
-        raise BrokenPipeError
+    """A task larger than any pipe, so that handing it over must wait for a process that is no more."""
+    whole = pool._started
 
-    monkeypatch.setattr(multiprocessing.get_context("spawn").Process, "start", broken)
+    def killed_at_once(name: str) -> tuple[Connection, BaseProcess]:
+        connection, process = whole(name)
+        process.kill()
+        return connection, process
+
+    monkeypatch.setattr(pool, "_started", killed_at_once)
     with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
-        run_all([Task("unlucky", tell, None)], 1, lambda _: None)
+        run_all([Task("unlucky", tell, bytes(10**7))], 1, lambda _: None)
+
+
+def test_a_large_task_arrives_whole() -> None:
+    heard: list[dict[str, Any]] = []
+    run_all([Task("large", measure, os.urandom(10**7))], 1, heard.append)
+    assert heard == [{"bytes": 10**7}]
 
 
 @pytest.mark.parametrize("stop", sorted(STOPS))
