@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 import tomli_w
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from tenfold.errors import BadInput
@@ -113,7 +113,7 @@ def tables(known: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.tuples(some, st.just({}) | strange).map(lambda both: both[1] | both[0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(to_table(Settings()) | {"init": "runs/first"}))
 def test_any_table_gives_settings_or_a_refusal(table: dict[str, Any]) -> None:
     try:
