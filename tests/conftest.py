@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,36 @@ def few_digits(n: int, seed: int = 0, labels: Sequence[int] | None = None) -> Di
     return Digits.of("few", images, np.asarray(labels if labels is not None else np.arange(n) % 10, dtype=np.int64))
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A finished run, and what lay around it before and after."""
+
+    run: Path
+    before: dict[str, bytes]
+    after: dict[str, bytes]  # without the run's folder
+
+
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a smoke run on the sample."""
-    home = tmp_path_factory.mktemp("finished run")
-    done = tenfold(*SMOKE, "--out", "run", cwd=home)
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    """A smoke run on the sample, with a home, a working folder and a folder for temporary files of its own."""
+    place = tmp_path_factory.mktemp("Läufe – 数字 ")
+    here, home, temporary = (place / name for name in ("here", "home", "tmp"))
+    for folder in (here / "data" / "MNIST" / "raw", home, temporary):
+        folder.mkdir(parents=True)
+    (here / "data" / "train.csv").write_bytes(b"not even looked at")
+
+    def listed() -> dict[str, bytes]:
+        paths = [path for path in place.rglob("*") if here / "run" not in (path, *path.parents)]
+        return {str(path.relative_to(place)): path.read_bytes() if path.is_file() else b"" for path in paths}
+
+    before = listed()
+    own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "TMPDIR": str(temporary)}
+    done = tenfold(*SMOKE, "--out", "run", cwd=here, **own)
     assert done.returncode == 0, done.stderr
-    return home / "run"
+    return Watched(here / "run", before, listed())
+
+
+@pytest.fixture(scope="session")
+def finished_run(watched: Watched) -> Path:
+    """The folder of a smoke run on the sample."""
+    return watched.run

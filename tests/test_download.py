@@ -33,6 +33,15 @@ def test_the_zip_arrives(kaggle: Kaggle, tmp_path: Path, whole: bytes) -> None:
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["digit-recognizer.zip"]
 
 
+def test_what_a_killed_download_left_goes_with_the_next(kaggle: Kaggle, tmp_path: Path, whole: bytes) -> None:
+    left = tmp_path / "data" / ".downloading-abcdefgh"
+    left.mkdir(parents=True)
+    (left / "digit-recognizer.zip").write_bytes(whole[:100])
+    kaggle.archive = whole
+    assert kaggle.tenfold("download", cwd=tmp_path).returncode == 0
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["digit-recognizer.zip"]
+
+
 DAMAGES = {
     "cut": (lambda data: data[: len(data) // 2], "is no whole zip archive"),
     "a page": (lambda data: b"<html>Please log in</html>", "is no whole zip archive"),

@@ -11,7 +11,7 @@ import torch
 from conftest import few_digits
 
 from tenfold import checkpoint, sample
-from tenfold.checkpoint import Checkpoint
+from tenfold.checkpoint import Checkpoint, Unusable
 from tenfold.classifier import Classifier
 from tenfold.compute import prepare_process
 from tenfold.digits import Digits
@@ -82,13 +82,14 @@ def test_a_training_continued_from_a_stored_checkpoint_ends_with_the_same_bytes(
     assert records[stopped_after:] == later
 
 
-def test_a_cut_checkpoint_counts_as_none(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_checkpoint_cut_anywhere_is_told_from_a_whole_one(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("cut") / "state.safetensors"
     checkpoint.save(path, trained(few_digits(64))[2][0])
     data = path.read_bytes()
     for length in (0, 7, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        assert checkpoint.load(path) is None
+        with pytest.raises(Unusable, match="is damaged"):
+            checkpoint.load(path)
 
 
 def test_a_loss_that_is_no_number_stops_the_fold_and_names_the_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,17 +8,24 @@ import subprocess
 import sys
 import textwrap
 import time
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tenfold import pool
 from tenfold.errors import BadInput, RunFailed
-from tenfold.pool import Report, Task, run_all
+from tenfold.pool import STOPS, Report, Task, _stops_put_off, run_all
 
 
 def tell(argument: Any, report: Report) -> None:
     report({"said": argument, "process": os.getpid()})
+
+
+def measure(argument: bytes, report: Report) -> None:
+    report({"bytes": len(argument)})
 
 
 def fail(argument: type[Exception], report: Report) -> None:
@@ -66,6 +73,43 @@ def test_what_a_task_raises_comes_back_and_stops_the_others(
 def test_a_killed_process_is_named_with_the_likely_cause() -> None:
     with pytest.raises(RunFailed, match=r"unlucky: its process was killed, most likely for want of memory"):
         run_all([Task("unlucky", kill_itself, None)], 1, lambda _: None)
+
+
+def test_a_process_killed_before_it_has_its_task_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task larger than any pipe, so that handing it over must wait for a process that is no more."""
+    whole = pool._started
+
+    def killed_at_once(name: str) -> tuple[Connection, BaseProcess]:
+        connection, process = whole(name)
+        process.kill()
+        return connection, process
+
+    monkeypatch.setattr(pool, "_started", killed_at_once)
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
+        run_all([Task("unlucky", tell, bytes(10**7))], 1, lambda _: None)
+
+
+def test_a_large_task_arrives_whole() -> None:
+    heard: list[dict[str, Any]] = []
+    run_all([Task("large", measure, os.urandom(10**7))], 1, heard.append)
+    assert heard == [{"bytes": 10**7}]
+
+
+@pytest.mark.parametrize("stop", sorted(STOPS))
+def test_a_stop_waits_for_what_must_not_be_cut_in_two(stop: signal.Signals) -> None:
+    before = {name: signal.signal(name, signal.default_int_handler) for name in STOPS}
+    done = False
+    try:
+        with pytest.raises(KeyboardInterrupt), _stops_put_off():
+            signal.raise_signal(stop)
+            done = True
+        assert done
+        assert [signal.getsignal(name) for name in STOPS] == [signal.default_int_handler] * 2
+        with _stops_put_off():
+            pass
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def test_no_worker_outlives_a_driver_that_was_killed_hard(tmp_path: Path) -> None:

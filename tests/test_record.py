@@ -6,6 +6,8 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,14 +103,47 @@ def test_the_same_arrays_give_the_same_bytes() -> None:
     assert record.npz(a=np.arange(3), b=np.ones(2)) == record.npz(a=np.arange(3), b=np.ones(2))
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    atomic.write(tmp_path / "file", b"old")
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """A limit on the size of files, which stands for a full disk: both refuse in the middle of a write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # as on a full disk: the write itself fails
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        with pytest.raises(OSError, match="File too large"):
-            atomic.write(tmp_path / "file", os.urandom(5000))
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_line_that_was_written_in_part_is_an_error_and_is_cut_away(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    first, second = ({"task": "light", "stage": "classifier", "epoch": epoch} for epoch in (1, 2))
+    run.append_epoch(first)
+    with files_of_at_most((tmp_path / EPOCHS).stat().st_size + 5), pytest.raises(OSError, match="No space left"):
+        run.append_epoch(second)
+    run.forget_epochs_after("light", "classifier", 1)
+    run.append_epoch(second)
+    assert run.epochs() == [first, second]
+
+
+def test_what_a_killed_write_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys; from pathlib import Path; from tenfold import atomic\n"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "atomic.write(Path(sys.argv[1]), b'half')"
+    )
+    with opened(tmp_path, Settings(), fresh=False):
+        whole = {path.name for path in tmp_path.iterdir()}
+    for place in ("submission.csv", "fold-0-net-0/classifier.safetensors"):
+        subprocess.run([sys.executable, "-c", program, tmp_path / place])
+    assert len(list(tmp_path.rglob(f"*{atomic.PART}"))) == 2
+    with opened(tmp_path, Settings(), fresh=False):
+        assert {path.name for path in tmp_path.iterdir()} == whole | {"fold-0-net-0"}
+        assert list((tmp_path / "fold-0-net-0").iterdir()) == []
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    atomic.write(tmp_path / "file", b"old")
+    with files_of_at_most(1000), pytest.raises(OSError, match=r"File too large: '.*/file'$"):
+        atomic.write(tmp_path / "file", os.urandom(5000))
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]

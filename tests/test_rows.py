@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import zipfile
@@ -382,4 +383,47 @@ def test_the_readers_agree_whatever_a_cell_holds(line: int, column: str, cell: s
             outcomes.append(images.tobytes() + (b"" if labels is None else labels.tobytes()))
         except DamagedFile as refused:
             outcomes.append(str(refused).encode())
+    assert outcomes[0] == outcomes[1]
+
+
+SMALL = render(IMAGES[:2], LABELS[:2])
+PIECES = st.one_of(
+    st.binary(max_size=4),
+    st.text('0129.,-+eE"\r\n \t;', max_size=6).map(str.encode),
+    st.sampled_from([b"\n", b"\r\n", b"\r", b",", b'"', b"\xef\xbb\xbf", b"\x00", b"256", b"nan", b"<html>", SMALL]),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A small file after some cuts, insertions and exchanges, or bytes of no file at all."""
+    content = SMALL
+    for _ in range(draw(st.integers(1, 4))):
+        first = draw(st.integers(0, len(content)))
+        last = draw(st.sampled_from([first, first + 1, first + 4, len(content)]))
+        content = content[:first] + draw(PIECES) + content[last:]
+    return draw(st.sampled_from([content, content[::-1], draw(st.binary(max_size=300))]))
+
+
+def as_it_says(content: bytes) -> tuple[list[list[int]], bool]:
+    """The numbers that stand in a file that was accepted, by the plainest reading, and whether it has labels."""
+    header, *lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    return [[int(float(cell)) for cell in line] for line in lines if any(map(str.strip, line))], "label" in header[0]
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=damaged(), labelled=st.sampled_from([True, False, None]))
+def test_any_damage_is_refused_or_read_as_it_stands(content: bytes, labelled: bool | None) -> None:
+    outcomes = []
+    for read in (read_rows, read_digits):
+        try:
+            images, labels = read(lambda: io.BytesIO(content), "digits.csv", labelled)
+        except DamagedFile as refused:
+            outcomes.append(str(refused))
+            continue
+        said, has_label = as_it_says(content)
+        assert (labels is not None) == has_label and labelled in (None, has_label)
+        assert images.dtype == np.uint8 and images.reshape(len(said), -1).tolist() == [row[has_label:] for row in said]
+        assert labels is None or labels.tolist() == [row[0] for row in said]
+        outcomes.append("read")
     assert outcomes[0] == outcomes[1]

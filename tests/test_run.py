@@ -99,7 +99,7 @@ def test_scoring_the_submission_agrees_with_the_run(finished_run: Path, tmp_path
 
 
 def test_exporting_again_gives_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
+    copy = tmp_path / "Abschrift №2"
     shutil.copytree(finished_run, copy)
     (copy / "classifier.onnx").unlink()
     assert tenfold("export", copy, cwd=tmp_path).returncode == 0
@@ -159,6 +159,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     weights.write_bytes(weights.read_bytes()[:-100])
     done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "fold-1-net-0 starts anew: its result was changed or removed since" in done.stdout
     assert "fold-1-net-0: 2 epochs" in done.stdout and done.stdout.count(" epochs, ") == 1
     assert differing(copy, finished_run) == []
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter, rotate
 from torch.testing import assert_close
 
 from tenfold.settings import Warp
-from tenfold.warp import affine_matrices, elastic_displacement, resampled, warped
+from tenfold.warp import affine_matrices, elastic_displacement, random_matrices, resampled, warped
 
 STILL = Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0, elastic_px=0)
 ALL = Warp(rotation_deg=20, shear_deg=10, scale=0.2, shift_px=3, elastic_px=1)
@@ -123,18 +126,55 @@ def test_elastic_displacement_has_the_asked_size_and_is_smooth() -> None:
     assert float((field[:, 1:] - field[:, :-1]).std()) < 0.5
 
 
-@settings(deadline=None, max_examples=30)
-@given(
-    st.builds(
-        Warp,
-        rotation_deg=st.floats(0, 180),
-        shear_deg=st.floats(0, 45),
-        scale=st.floats(0, 0.5),
-        shift_px=st.floats(0, 14),
-        elastic_px=st.floats(0, 5),
-    )
+SHAPES = st.tuples(st.integers(1, 4), st.just(1), st.just(28), st.just(28))
+IMAGES = arrays(np.float32, SHAPES, elements=st.floats(0, 1, width=32), fill=st.just(np.float32(0)))
+SEEDS = st.integers(0, 2**32)
+WARPS = st.builds(
+    Warp,
+    rotation_deg=st.floats(0, 180),
+    shear_deg=st.floats(0, 60, exclude_max=True),
+    scale=st.floats(0, 0.9, exclude_max=True),
+    shift_px=st.floats(0, 14),
+    elastic_px=st.floats(0, 5),
 )
-def test_any_allowed_warp_keeps_values_in_range(settings_: Warp) -> None:
-    out = warped(smooth_images(3), settings_, draws())
-    assert out.shape == (3, 1, 28, 28)
-    assert bool(((out >= 0) & (out <= 1)).all())
+
+
+@settings(deadline=None, max_examples=30)
+@given(IMAGES.map(torch.from_numpy), WARPS, SEEDS)
+def test_any_warp_of_any_images_is_finite_and_in_range(images: torch.Tensor, asked: Warp, seed: int) -> None:
+    out = warped(images, asked, draws(seed))
+    assert out.shape == images.shape and bool(out.isfinite().all())
+    assert float(out.min()) >= 0 and float(out.max()) <= float(images.max()) + 1e-6
+
+
+@settings(deadline=None, max_examples=20)
+@given(IMAGES.map(torch.from_numpy), SEEDS)
+def test_a_warp_by_nothing_gives_any_images_back(images: torch.Tensor, seed: int) -> None:
+    assert_close(warped(images, STILL, draws(seed)), images, atol=1e-4, rtol=0)
+
+
+@settings(deadline=None, max_examples=20)
+@given(IMAGES.map(torch.from_numpy), WARPS, SEEDS)
+def test_any_batch_is_warped_as_its_images_would_be_alone(images: torch.Tensor, asked: Warp, seed: int) -> None:
+    n, source = len(images), draws(seed)
+    many = random_matrices(n, asked, 28, torch.device("cpu"), source)
+    moved = elastic_displacement(n, 28, asked.elastic_px, torch.device("cpu"), source)
+    alone = [resampled(images[i : i + 1], many[i : i + 1], moved[i : i + 1]) for i in range(n)]
+    assert_close(resampled(images, many, moved), torch.cat(alone), atol=1e-4, rtol=0)
+
+
+@settings(deadline=None, max_examples=30)
+@given(WARPS, SEEDS)
+def test_no_parameter_leaves_its_range(asked: Warp, seed: int) -> None:
+    def drawn(**only: float) -> torch.Tensor:
+        """What maps back (200, 2, 3), with one parameter drawn and the others still."""
+        return random_matrices(200, replace(STILL, **only), 28, torch.device("cpu"), draws(seed))
+
+    turned = drawn(rotation_deg=asked.rotation_deg)
+    assert float(torch.rad2deg(torch.atan2(turned[:, 1, 0], turned[:, 0, 0])).abs().max()) <= asked.rotation_deg + 1e-3
+    leaning = drawn(shear_deg=asked.shear_deg)
+    assert float(torch.rad2deg(leaning[:, 0, 1].atan()).abs().max()) <= asked.shear_deg + 1e-3
+    scaled = drawn(scale=asked.scale)
+    assert float((1 / torch.stack([scaled[:, 0, 0], scaled[:, 1, 1]]) - 1).abs().max()) <= asked.scale + 1e-5
+    shifted = drawn(shift_px=asked.shift_px)
+    assert float(shifted[:, :, 2].abs().max()) * 14 <= asked.shift_px + 1e-4

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import secrets
-import tempfile
 import time
 import zipfile
 import zlib
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from digit_recognizer import credentials
+from digit_recognizer.aside import aside
 from digit_recognizer.command import Finished, call, checked_limit
 from digit_recognizer.competition import ARCHIVE, DAILY_SUBMISSIONS, PAGE, SLUG, TEST, TEST_ROWS, TRAIN, TRAIN_ROWS
 from digit_recognizer.rows import DamagedFile, read_header
@@ -93,10 +93,9 @@ def download(folder: Path, limit_s: float) -> Path:
     Raises KaggleFailed, or DamagedFile where what came is not the competition's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".downloading-", dir=folder) as name:
-        aside = Path(name)
-        finished = call("competitions", "download", SLUG, "-p", str(aside), "--force", limit_s=limit_s)
-        got = aside / ARCHIVE
+    with aside(folder, ".downloading-") as place:
+        finished = call("competitions", "download", SLUG, "-p", str(place), "--force", limit_s=limit_s)
+        got = place / ARCHIVE
         if finished.code != 0 or not got.is_file():
             raise failed(finished, "nothing was downloaded", limit_s)
         try:

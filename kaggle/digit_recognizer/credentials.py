@@ -42,9 +42,12 @@ def _secrets() -> set[str]:
 
 
 def _folders() -> list[Path]:
-    home, asked = Path("~").expanduser(), os.environ.get("KAGGLE_CONFIG_DIR")
-    config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    return [*([Path(asked)] if asked else []), home / ".kaggle", config / "kaggle"]
+    asked, config = os.environ.get("KAGGLE_CONFIG_DIR"), os.environ.get("XDG_CONFIG_HOME")
+    try:
+        home = [Path.home() / ".kaggle", *([] if config else [Path.home() / ".config" / "kaggle"])]
+    except RuntimeError:  # the user has none
+        home = []
+    return [*([Path(asked)] if asked else []), *home, *([Path(config) / "kaggle"] if config else [])]
 
 
 def _text(path: Path) -> str:

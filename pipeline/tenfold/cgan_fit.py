@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, optim
+from torch import Tensor, nn, optim
 
 from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
 from tenfold.checkpoint import Checkpoint
@@ -16,7 +16,7 @@ from tenfold.draws import Stream
 from tenfold.errors import Diverged
 from tenfold.expansion import Sampler
 from tenfold.schedule import MovingAverage, RateCut, cut_rate, passes_per_epoch, steps_per_epoch
-from tenfold.settings import Settings
+from tenfold.settings import Cgan, Settings
 from tenfold_onnx.images import sheet_png
 
 GRID_COLUMNS = 10
@@ -106,6 +106,13 @@ def fit_generator(
         grid = sheet_png(drawn.cpu().numpy(), GRID_COLUMNS)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), grid)
     return drawing(averaged.net)
+
+
+def outline(settings: Cgan) -> dict[str, nn.Module]:
+    """The players that a checkpoint of `fit_generator` holds, without values: names and shapes alone."""
+    with torch.device("meta"):
+        generator, discriminator = Generator(settings), Discriminator(settings)
+    return {"generator": generator, "discriminator": discriminator, "averaged": generator}
 
 
 def drawing(generator: Generator) -> Generator:

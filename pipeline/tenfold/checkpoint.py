@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import safetensors.torch
 import torch
@@ -13,6 +15,13 @@ from torch import Tensor, nn, optim
 
 from tenfold import atomic
 from tenfold.errors import BadInput
+
+FORMAT: Final = 1  # to be raised whenever the tensors change their names or their meaning
+ABOUT: Final = "tenfold"
+
+
+class Unusable(Exception):
+    """A file is no state to go on from; the message says why, as what is said of a file: "is damaged"."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,14 @@ class Checkpoint:
                 tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
         return cls(epochs_done, tensors)
 
+    def fits(self, modules: Mapping[str, nn.Module]) -> bool:
+        """Whether tensors of `modules`, by name and shape, are what is held under their names."""
+        return all(
+            {key: value.shape for key, value in self._below(name).items()}
+            == {key: value.shape for key, value in module.state_dict().items()}
+            for name, module in modules.items()
+        )
+
     def restore(self, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]) -> None:
         """Put everything back where `of` found it."""
         for name, module in modules.items():
@@ -54,23 +71,36 @@ class Checkpoint:
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, whole or not at all."""
     tensors = {key: value.detach().to("cpu").contiguous().clone() for key, value in checkpoint.tensors.items()}
-    atomic.write(path, safetensors.torch.save(tensors, {"epochs_done": str(checkpoint.epochs_done)}))
+    # One entry: safetensors writes several in any order, and the same state is to give the same bytes.
+    about = json.dumps({"format": FORMAT, "epochs_done": checkpoint.epochs_done})
+    atomic.write(path, safetensors.torch.save(tensors, {ABOUT: about}))
 
 
 def load(path: Path) -> Checkpoint | None:
-    """What `save` wrote; None where there is nothing, or nothing that can be read."""
+    """What `save` wrote, or None where there is nothing. Raises Unusable for anything else."""
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
+            # Files from before formats were counted are of the first.
+            about = json.loads(metadata[ABOUT]) if ABOUT in metadata else {"format": 1, **metadata}
+            if about["format"] != FORMAT:
+                raise Unusable("was written by another version of tenfold")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
-            return Checkpoint(int(metadata["epochs_done"]), tensors)
-    except (FileNotFoundError, SafetensorError, KeyError, ValueError):
+            return Checkpoint(int(about["epochs_done"]), tensors)
+    except FileNotFoundError:
         return None
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise Unusable("is damaged") from error
 
 
-def require(path: Path) -> Checkpoint:
-    """As `load`. Raises BadInput where there is nothing that can be read."""
-    found = load(path)
+def require(path: Path, modules: Mapping[str, nn.Module]) -> Checkpoint:
+    """As `load`. Raises BadInput where there is nothing that can be read, or nothing that fits `modules`."""
+    try:
+        found = load(path)
+    except Unusable as reason:
+        raise BadInput(f"{path}: {reason}; run the same `tenfold run` again, which fits it anew") from reason
     if found is None:
-        raise BadInput(f"{path}: is missing or damaged; run the same `tenfold run` again, which fits it anew")
+        raise BadInput(f"{path}: is missing; run the same `tenfold run` again, which fits it anew")
+    if not found.fits(modules):
+        raise BadInput(f"{path}: holds another net than its run's settings ask for; run it anew with --fresh")
     return found

@@ -20,7 +20,7 @@ from tenfold.errors import Diverged
 from tenfold.expansion import Expansion
 from tenfold.muon import Muon
 from tenfold.schedule import MovingAverage, RateCut, cut_rate, warm_up_then_decay
-from tenfold.settings import Fit, Settings
+from tenfold.settings import Fit, Net, Settings
 from tenfold.weights import load_weights
 
 ANSWER_BATCH = 50  # images; with their shifts five times that: larger ones are slower and take more memory
@@ -83,6 +83,13 @@ def fit_classifier(
             record |= validate(averaged.net)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers))
     return averaged.net
+
+
+def outline(settings: Net) -> dict[str, nn.Module]:
+    """The nets that a checkpoint of `fit_classifier` holds, without values: names and shapes alone."""
+    with torch.device("meta"):
+        net = Classifier(settings)
+    return {"net": net, "averaged": net}
 
 
 def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, peak: float) -> None:

@@ -11,6 +11,7 @@ runs/<name>/
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tomllib
@@ -88,9 +89,11 @@ class RunFolder:
         line = json.dumps(record) + "\n"
         handle = os.open(self.path / EPOCHS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(handle, line.encode())
+            written = os.write(handle, line.encode())
         finally:
             os.close(handle)
+        if written < len(line.encode()):  # which a full disk does without an error; the next start cuts the rest away
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path / EPOCHS))
 
     def epochs(self) -> list[dict[str, Any]]:
         """The whole lines of the epochs' log."""

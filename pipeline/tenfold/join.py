@@ -11,7 +11,7 @@ from tenfold.folder import DATA, RunFolder
 from tenfold.plan import Plan
 from tenfold.record import finished
 from tenfold.settings import Settings, differences, to_table
-from tenfold.tasks import STAGES
+from tenfold.tasks import CGAN_STAGE, CLASSIFIER_STAGE, trained
 
 
 def join(parts: Sequence[Path], out: Path) -> tuple[Settings, list[str]]:
@@ -46,7 +46,7 @@ def _fitted(run: RunFolder, settings: Settings) -> list[str]:
     """The names of the trainings in a part. Raises BadInput where one is unfinished, or there is none."""
     begun = [place for place in Plan(settings, run).places() if place.exists()]
     for place in begun:
-        if finished(place) is None:
+        if not trained(place):
             raise BadInput(f"{run.path}: {place.name} is unfinished in it; let the same `tenfold run` end first")
     if not begun:
         raise BadInput(f"{run.path}: nothing is fitted in it yet; let the same `tenfold run` end first")
@@ -60,7 +60,7 @@ def _copy(run: RunFolder, together: RunFolder, name: str) -> None:
         if there != finished(run.path / name):
             print(f"note: {name} came out otherwise in {run.path} than in another part, which is kept")
         return
-    for stage in STAGES:
+    for stage in (CGAN_STAGE, CLASSIFIER_STAGE):
         together.forget_epochs_after(name, stage, 0)
     for line in run.epochs():
         if line["task"] == name:

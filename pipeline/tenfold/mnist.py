@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import socket
-import tempfile
 import threading
 import urllib.request
 from http.client import HTTPException
@@ -18,6 +17,7 @@ from torchvision.datasets import MNIST
 from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity
 
+from digit_recognizer.aside import aside
 from tenfold.digits import Digits, joined
 from tenfold.errors import BadInput
 
@@ -58,9 +58,14 @@ def present(folder: Path) -> bool:
 
 
 def cache() -> Path:
-    """The user's cache folder for this program."""
+    """The user's cache folder for this program. Raises BadInput where the user has none."""
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tenfold"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "tenfold"
+    except RuntimeError as error:  # neither HOME nor an entry among the system's users
+        raise BadInput(
+            "MNIST: there is no home folder to unpack it in; set XDG_CACHE_HOME to a folder of yours"
+        ) from error
 
 
 def _split(root: Path, name: str) -> Digits:
@@ -91,16 +96,15 @@ def _unpack(folder: Path, root: Path) -> None:
     socket.setdefaulttimeout(GIVE_UP_S)
     try:
         _raw(root).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unpacking-", dir=root) as name:
-            aside = Path(name)
-            _raw(aside).mkdir(parents=True)
+        with aside(root, ".unpacking-") as place:
+            _raw(place).mkdir(parents=True)
             if _archived(folder):
                 for archive in NAMES:  # not as links, through which torchvision would replace a damaged one
-                    shutil.copyfile(_raw(folder) / archive, _raw(aside) / archive)
-            MNIST(str(aside), download=True)  # checks md5s, and asks the network only for what lacks
+                    shutil.copyfile(_raw(folder) / archive, _raw(place) / archive)
+            MNIST(str(place), download=True)  # checks md5s, and asks the network only for what lacks
             for archive in NAMES:
                 unpacked = Path(archive).stem
-                (_raw(aside) / unpacked).replace(_raw(root) / unpacked)
+                (_raw(place) / unpacked).replace(_raw(root) / unpacked)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise BadInput(
             f"MNIST: can't unpack into {root} ({error.strerror}); set XDG_CACHE_HOME to a folder of yours"

@@ -10,8 +10,8 @@ from typing import Final
 
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
-from tenfold.record import finished
 from tenfold.settings import Settings
+from tenfold.tasks import trained
 
 FORMS: Final = "fold=F, fold=F,net=N, light or generator"
 
@@ -37,13 +37,13 @@ def left(settings: Settings, run: RunFolder) -> list[str]:
     """What is still to be fitted in the folder of `run`, in the words that `chosen` reads."""
     words = []
     for fold in range(settings.folds):
-        nets = [net for net in range(settings.nets) if finished(run.net(fold, net)) is None]
+        nets = [net for net in range(settings.nets) if not trained(run.net(fold, net))]
         expands = settings.cgan.share > 0
-        if len(nets) == settings.nets or (not nets and expands and finished(run.fold_generator(fold)) is None):
+        if len(nets) == settings.nets or (not nets and expands and not trained(run.fold_generator(fold))):
             words.append(f"fold={fold}")
         else:
             words += [f"fold={fold},net={net}" for net in nets]
-    return words + [place.name for place in (run.light, run.generator) if finished(place) is None]
+    return words + [place.name for place in (run.light, run.generator) if not trained(place)]
 
 
 def _number(name: str, text: str, count: int) -> int:

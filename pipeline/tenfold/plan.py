@@ -10,16 +10,24 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tenfold import pool
+from tenfold import cgan_fit, fit, pool
 from tenfold.digits import Digits
 from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
 from tenfold.inherit import Parent
 from tenfold.progress import Planned
-from tenfold.record import finished
 from tenfold.settings import Net, Settings
-from tenfold.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
+from tenfold.tasks import (
+    CGAN_STAGE,
+    CLASSIFIER_STAGE,
+    ClassifierTask,
+    GeneratorTask,
+    fit_classifier_task,
+    fit_generator_task,
+    made_ready,
+    trained,
+)
 
 
 @dataclass(frozen=True)
@@ -50,13 +58,23 @@ class Plan:
 
     def done(self) -> bool:
         """Whether nothing is left, every file of every training being as it was when the training was done."""
-        return all(finished(place) is not None for place in self.places())
+        return all(trained(place) for place in self.places())
+
+    def made_ready(self) -> list[str]:
+        """Have every training that is left go on from what is whole; a sentence for each that starts anew."""
+        settings = self.settings
+        players, nets = cgan_fit.outline(settings.cgan), fit.outline(settings.net)
+        said = [made_ready(self.folder, place, CGAN_STAGE, players) for place in self._fold_generators()]
+        said += [made_ready(self.folder, place, CLASSIFIER_STAGE, nets) for place in self._fold_nets()]
+        said.append(made_ready(self.folder, self.folder.light, CLASSIFIER_STAGE, fit.outline(light(settings).net)))
+        said.append(made_ready(self.folder, self.folder.generator, CGAN_STAGE, players))
+        return [sentence for sentence in said if sentence]
 
     def _wanted(self, name: str) -> bool:
         return self.only is None or name in self.only
 
     def _left(self, place: Path) -> bool:
-        return self._wanted(place.name) and finished(place) is None
+        return self._wanted(place.name) and not trained(place)
 
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
         """Raise BadInput where a batch holds more digits than a fold trains on."""

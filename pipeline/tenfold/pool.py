@@ -12,7 +12,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import resource_tracker
@@ -23,6 +23,7 @@ from typing import Any, Final
 from tenfold.errors import BadInput, RunFailed
 
 STOPS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+GONE: Final = (EOFError, BrokenPipeError, ConnectionResetError)  # what one process sees of another that has ended
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -47,8 +48,10 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
         while True:
             for task in islice(waiting, workers - len(running)):
                 with _stops_put_off():
-                    connection, process = _started(task)
+                    connection, process = _started(task.name)
                     running[connection] = task, process
+                with suppress(*GONE):  # which is found out below
+                    connection.send(task)
             if not running:
                 return
             for ready in wait(list(running)):
@@ -56,7 +59,7 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
                 task, process = running[ready]
                 try:
                     kind, message = ready.recv()
-                except EOFError:  # the process is gone, and had said all it had to say
+                except GONE:  # and it had said all it had to say
                     process.join()
                     del running[ready]
                     _check(task, process)
@@ -71,10 +74,15 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
             process.join()
 
 
-def _started(task: Task) -> tuple[Connection, BaseProcess]:
+def _started(name: str) -> tuple[Connection, BaseProcess]:
+    """A process that waits for its task.
+
+    The task is no argument of it: those are written into a pipe whose other end the driver holds as well, so
+    that it would wait for ever, deaf to any stop, for a process that was killed before it had read them all.
+    """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(task, theirs), name=task.name, daemon=True)
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), name=name, daemon=True)
     resource_tracker.ensure_running()  # its own start would unblock the signals again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited: a stop is the driver's to answer
     try:
@@ -87,7 +95,7 @@ def _started(task: Task) -> tuple[Connection, BaseProcess]:
 
 @contextmanager
 def _stops_put_off() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until a task is handed over whole, and stands among those to be killed.
+    """Let Ctrl-C and SIGTERM wait until a process is started whole, and stands among those to be killed.
 
     Blocking them would not do: another thread may take a signal, and Python answers it in the main one.
     """
@@ -95,8 +103,11 @@ def _stops_put_off() -> Iterator[None]:
         yield
         return
     caught: list[int] = []
-    before = {stop: signal.signal(stop, lambda number, _: caught.append(number)) for stop in STOPS}
+    before: dict[signal.Signals, Any] = {}
     try:
+        for stop in STOPS:
+            before[stop] = signal.getsignal(stop)
+            signal.signal(stop, lambda number, _: caught.append(number))
         yield
     finally:
         for stop, handler in before.items():
@@ -131,9 +142,13 @@ def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
     return None
 
 
-def _work(task: Task, connection: Connection) -> None:
+def _work(connection: Connection) -> None:
     _die_with_the_driver()
     with connection:
+        try:
+            task: Task = connection.recv()
+        except GONE:
+            return
         failed = failure(
             task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record)))
         )

@@ -63,6 +63,7 @@ def opened(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
     try:
         if fresh:
             _empty(path)
+        atomic.clear(path)
         if (path / SETTINGS).exists():
             found = differences(to_table(run.settings()), to_table(settings))
             if found:
@@ -101,7 +102,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
     try:
         done: dict[str, Any] = json.loads((folder / DONE).read_text("utf-8"))
         whole = all(_sha256(folder / name) == digest for name, digest in done["files"].items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or not as `finish` writes it
         return None
     return done if whole else None
 

@@ -34,7 +34,7 @@ from tenfold.record import finished
 from tenfold.report import page
 from tenfold.settings import Settings
 from tenfold.sources import Sources
-from tenfold.tasks import cut_log, order_rate_cut, rate_cuts
+from tenfold.tasks import order_rate_cut, rate_cuts
 
 if TYPE_CHECKING:
     from tenfold.cluster import Cluster  # needs Ray
@@ -83,8 +83,8 @@ def run(
         plan.require_full_batches(fold_of)
         if parent:
             inherit.guard(parent, digits, fold_of, test)
-        for place in plan.places():
-            cut_log(folder, place)
+        for line in plan.made_ready():
+            print(line)
         earlier_s = timing.covered(folder.epochs())
         with watched(plan.planned(), folder, settings.compute.workers, tensorboard) as report:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):

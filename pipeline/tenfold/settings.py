@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_type_hints
 
 from cyclopts import Parameter
 
@@ -21,6 +21,8 @@ OverlapPolicy = Literal["honest", "allow"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
 Part = TypeVar("Part")
+
+MOST: Final = 2**20  # digits a batch: beyond this a number is a slip of the finger
 
 
 def _require(ok: bool, name: str, value: object, rule: str) -> None:
@@ -118,7 +120,7 @@ class Fit:
         _require_finite(self, "fit")
         _require(self.epochs >= 1, "fit.epochs", self.epochs, "a whole number from 1")
         _require(self.epoch_images >= 1, "fit.epoch-images", self.epoch_images, "a whole number from 1")
-        _require(self.batch_size >= 2, "fit.batch-size", self.batch_size, "a whole number from 2")
+        _require(2 <= self.batch_size <= MOST, "fit.batch-size", self.batch_size, f"a whole number from 2 to {MOST}")
         _require(0 < self.kernel_lr < 1, "fit.kernel-lr", self.kernel_lr, "a number between 0 and 1")
         _require(0 < self.lr < 1, "fit.lr", self.lr, "a number between 0 and 1")
         _require(0 <= self.warmup < 1, "fit.warmup", self.warmup, "a share from 0 to below 1")
@@ -172,7 +174,7 @@ class Cgan:
         _require(0 <= self.share <= 0.9, "cgan.share", self.share, "a share from 0 to 0.9")
         _require(self.epochs >= 1, "cgan.epochs", self.epochs, "a whole number from 1")
         _require(self.epoch_images >= 1, "cgan.epoch-images", self.epoch_images, "a whole number from 1")
-        _require(self.batch_size >= 2, "cgan.batch-size", self.batch_size, "a whole number from 2")
+        _require(2 <= self.batch_size <= MOST, "cgan.batch-size", self.batch_size, f"a whole number from 2 to {MOST}")
         _require(1 <= self.z_dim <= 1024, "cgan.z-dim", self.z_dim, "a whole number from 1 to 1024")
         _require(4 <= self.width <= 512, "cgan.width", self.width, "a whole number from 4 to 512")
         _require(0 < self.lr < 1, "cgan.lr", self.lr, "a number between 0 and 1")
@@ -249,16 +251,17 @@ def from_table(table: Mapping[str, Any]) -> Settings:
 
 def _overlaid(part: Part, table: Mapping[str, Any], prefix: str) -> Part:
     changes: dict[str, Any] = {}
+    kinds = get_type_hints(type(part))
     known = {entry.name: getattr(part, entry.name) for entry in fields(part)}  # type: ignore[arg-type]
     for key, value in table.items():
         if key not in known:
             raise BadInput(f"settings: there is no setting {prefix}{key}; `tenfold run --help` lists them")
-        changes[key] = _read(known[key], value, f"{prefix}{key}")
+        changes[key] = _read(known[key], value, f"{prefix}{key}", get_args(kinds[key]))
     return replace(part, **changes)  # type: ignore[type-var]
 
 
-def _read(now: Any, value: Any, name: str) -> Any:
-    """A table's `value` as the type that the setting has `now`."""
+def _read(now: Any, value: Any, name: str, choices: tuple[Any, ...]) -> Any:
+    """A table's `value` as the type that the setting has `now`; text with `choices` is one of them."""
     if is_dataclass(now):
         _require(isinstance(value, Mapping), name, value, "a table of settings")
         return _overlaid(now, value, f"{name}.")
@@ -267,12 +270,18 @@ def _read(now: Any, value: Any, name: str) -> Any:
         return tuple(value)
     if isinstance(now, float):
         _require(type(value) in (int, float), name, value, "a number")
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise BadInput(f"{name}: is a number of {len(str(value))} digits; give a smaller one") from error
     if isinstance(now, int):
         _require(type(value) is int, name, value, "a whole number")
         return value
-    _require(isinstance(value, str), name, value, "text")
-    return Path(value) if now is None or isinstance(now, Path) else value
+    _require(isinstance(value, str) and "\0" not in value, name, value, "text")
+    if now is None or isinstance(now, Path):
+        return Path(value)
+    _require(value in choices, name, value, f"one of {', '.join(choices)}")
+    return value
 
 
 def differences(

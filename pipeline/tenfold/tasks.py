@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import nn
 
 from tenfold import atomic, checkpoint
 from tenfold.cgan_fit import fit_generator, sampler
-from tenfold.checkpoint import Checkpoint
+from tenfold.checkpoint import FORMAT, Checkpoint, Unusable
 from tenfold.classifier import answering
 from tenfold.compute import autocast, prepare_process
 from tenfold.digits import Digits
@@ -25,7 +25,7 @@ from tenfold.errors import BadInput, Diverged
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
 from tenfold.folder import RunFolder
-from tenfold.record import finish, finished, npz
+from tenfold.record import DONE, finish, finished, npz
 from tenfold.schedule import RateCut
 from tenfold.settings import Settings
 from tenfold.weights import CLASSIFIER, GENERATOR, load_generator, save_weights
@@ -33,7 +33,8 @@ from tenfold.weights import CLASSIFIER, GENERATOR, load_generator, save_weights
 ANSWERS: Final = "answers.npz"
 DIVERGED: Final = "diverged.json"
 RATE_CUTS: Final = "rate_cuts.json"
-STAGES: Final = ("cgan", "classifier")
+CGAN_STAGE: Final = "cgan"
+CLASSIFIER_STAGE: Final = "classifier"
 CURVE_DIGITS: Final = 2000  # validation digits looked at after each epoch, for the record alone
 
 Report = Callable[[dict[str, Any]], None]
@@ -83,7 +84,7 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
     device = prepare_process(task.settings.compute)
     images = torch.from_numpy(task.train.images).to(device)
     labels = torch.from_numpy(task.train.known_labels()).to(device)
-    stage = _Stage(task.run, task.folder, "cgan", report)
+    stage = _Stage(task.run, task.folder, CGAN_STAGE, report)
 
     def after_epoch(record: dict[str, Any], state: Checkpoint, grid: bytes) -> None:
         atomic.write(task.folder / "grids" / f"epoch-{record['epoch']:03d}.png", grid)
@@ -94,7 +95,7 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
             images, labels, task.settings, task.stream, stage.resume(), after_epoch, rate_cuts(task.folder)
         )
     save_weights(task.folder / GENERATOR, generator)
-    finish(task.folder, [GENERATOR], {})
+    finish(task.folder, [GENERATOR], {"format": FORMAT})
     stage.path.unlink(missing_ok=True)
 
 
@@ -117,7 +118,7 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
             said = probabilities(net, curve.images, device).argmax(1)
         return {"validation_accuracy": round(float((said == curve.known_labels()).mean()), 5)}
 
-    stage = _Stage(task.run, task.folder, "classifier", report)
+    stage = _Stage(task.run, task.folder, CLASSIFIER_STAGE, report)
     with stage.watched():
         net = fit_classifier(
             expansion,
@@ -135,17 +136,40 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
         answers = probabilities(answering(net, settings.net), task.validation.images, device)
         atomic.write(task.folder / ANSWERS, npz(validation=answers))
         files.append(ANSWERS)
-    finish(task.folder, files, {})
+    finish(task.folder, files, {"format": FORMAT})
     stage.path.unlink(missing_ok=True)
 
 
-def cut_log(run: RunFolder, folder: Path) -> None:
-    """Cut a task's lines in the epochs' log back to what its checkpoint covers, before it goes on."""
-    if finished(folder) is not None:
-        return
-    for stage in STAGES:
-        state = checkpoint.load(_checkpoint(folder, stage))
-        run.forget_epochs_after(folder.name, stage, state.epochs_done if state else 0)
+def trained(folder: Path) -> bool:
+    """Whether a task is done: every file of its result as it was then, and of a format that this version reads."""
+    done = finished(folder)
+    return done is not None and done.get("format", 1) == FORMAT
+
+
+def made_ready(run: RunFolder, folder: Path, stage: str, outline: Mapping[str, nn.Module]) -> str | None:
+    """Drop what a task can't go on from, and cut its lines in the epochs' log back to what its checkpoint covers.
+
+    `outline` is what a checkpoint must hold. Gives a sentence where something was there and the task starts anew
+    all the same. Only while no task is running.
+    """
+    path = _checkpoint(folder, stage)
+    if trained(folder):
+        path.unlink(missing_ok=True)  # a kill may have come between the result and this
+        return None
+    why_anew = None
+    if (folder / DONE).exists():
+        why_anew = "its result was changed or removed since, or was written by another version of tenfold"
+        (folder / DONE).unlink()
+    state = None
+    try:
+        state = checkpoint.load(path)
+        if state and not state.fits(outline):
+            raise Unusable("is of other nets")
+    except Unusable as reason:
+        why_anew, state = f"its checkpoint {reason}", None
+        path.unlink()
+    run.forget_epochs_after(folder.name, stage, state.epochs_done if state else 0)
+    return f"{folder.name} starts anew: {why_anew}" if why_anew and not state else None
 
 
 def order_rate_cut(folder: Path, factor: float) -> bool:

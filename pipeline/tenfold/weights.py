@@ -24,8 +24,8 @@ def save_weights(path: Path, module: nn.Module) -> None:
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """The inverse of `save_weights`. Raises BadInput where the file is missing or damaged."""
-    checkpoint.require(path).restore({"weights": module}, {})
+    """The inverse of `save_weights`. Raises BadInput where the file is missing, damaged, or of another net."""
+    checkpoint.require(path, {"weights": module}).restore({"weights": module}, {})
 
 
 def load_classifier(path: Path, settings: Net) -> nn.Module:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
@@ -75,6 +76,8 @@ app.command(page, name="app")
 def main() -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job may ignore
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to stop
     sys.exit(status(sys.argv[1:]))
 
 
