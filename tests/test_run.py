@@ -18,7 +18,7 @@ import torch
 from conftest import SMOKE, tenfold
 
 from digit_recognizer import competition, rows, submission
-from tenfold import artefacts, sample
+from tenfold import artefacts, cache, sample
 from tenfold.ensemble import tempered
 from tenfold.fit import probabilities
 from tenfold.folder import RunFolder
@@ -290,7 +290,7 @@ def _cut_kaggle_with_mnist(real_data: Path, homes: list[Path]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_CACHE_HOME", str(home / "unpacked"))
             splits = mnist.load(real_data, download=False)
-            shutil.move(mnist.cache() / "MNIST" / "raw", data / "MNIST" / "raw")
+            shutil.move(cache.folder() / "MNIST" / "raw", data / "MNIST" / "raw")
     rng = np.random.default_rng(0)
     test = {image.tobytes() for image in found.test_images}
     for split, name in zip(splits, ("train", "t10k"), strict=True):

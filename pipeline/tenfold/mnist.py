@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import socket
 import threading
@@ -18,6 +17,7 @@ from torchvision.datasets.mnist import read_image_file, read_label_file
 from torchvision.datasets.utils import check_integrity
 
 from digit_recognizer.aside import aside
+from tenfold import cache
 from tenfold.digits import Digits, joined
 from tenfold.errors import BadInput
 
@@ -32,7 +32,7 @@ def load(folder: Path, download: bool) -> tuple[Digits, Digits]:
     archives are unpacked, and with `download` fetched, in the user's cache folder.
     Raises BadInput saying what is missing and how to get it.
     """
-    root = folder if _unpacked(folder) else cache()
+    root = folder if _unpacked(folder) else cache.folder()
     if not _unpacked(root):
         if not (_archived(folder) or (download and _mirror_answers())):
             reason = "no network" if download else "not downloaded yet"
@@ -55,17 +55,6 @@ def all_of(folder: Path, download: bool) -> Digits:
 def present(folder: Path) -> bool:
     """Whether `folder` itself holds MNIST, unpacked or as archives."""
     return _unpacked(folder) or _archived(folder)
-
-
-def cache() -> Path:
-    """The user's cache folder for this program. Raises BadInput where the user has none."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    try:
-        return (Path(base) if base else Path.home() / ".cache") / "tenfold"
-    except RuntimeError as error:  # neither HOME nor an entry among the system's users
-        raise BadInput(
-            "MNIST: there is no home folder to unpack it in; set XDG_CACHE_HOME to a folder of yours"
-        ) from error
 
 
 def _split(root: Path, name: str) -> Digits:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
+
+from tenfold import cache, timing
+
+# matplotlib would keep its list of fonts in a folder of its own, and warn where it can't.
+os.environ.setdefault("MPLCONFIGDIR", cache.fonts())
 
 import matplotlib as mpl
 from cycler import cycler
@@ -14,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tenfold import timing
 from tenfold.report.findings import Bin
 
 INK: Final = "#010203"  # stands for the page's text colour, which is put in once the figure is drawn

@@ -17,7 +17,7 @@ from tenfold.digits import Digits
 from tenfold.errors import BadInput
 from tenfold.folder import DATA, ENVIRONMENT, METRICS, OOF, PICTURES, RunFolder
 from tenfold.record import npz, read_npz
-from tenfold.report import figures, findings
+from tenfold.report import findings
 from tenfold.settings import Warp, to_table
 from tenfold.table import flat
 from tenfold.warp import warped
@@ -51,6 +51,8 @@ def pictures(oof: npt.NDArray[np.float32], digits: Digits) -> bytes:
 
 def render(run: RunFolder) -> str:
     """The report of a finished run. Raises BadInput where the run is unfinished, or a record of it is damaged."""
+    from tenfold.report import figures  # here, so that a run that is refused does not wait for matplotlib
+
     settings = run.settings()
     metrics = run.read_json(METRICS)
     oof = read_npz(run.path / OOF, ("probabilities", "labels", "origin"), UNFINISHED)
