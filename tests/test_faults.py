@@ -359,7 +359,7 @@ def test_a_run_in_a_terminal_of_40_columns_says_all_it_has_to(undisturbed: Undis
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\s+", " ", said)
     assert code == 0 and "Traceback" not in text and "Exception" not in text, said
     for task in ("fold-0-net-0", "fold-1-net-0", "light", "generator"):
-        assert f"{task}: 2 epochs, the last in " in text
+        assert f"{task}: 2 epochs in " in text
     assert "cross-validation: " in text and "written in run: submission.csv" in text
     assert undisturbed.unlike(tmp_path / "run") == []
 

@@ -33,7 +33,7 @@ def parts(finished_run: Path, tmp_path: Path) -> Path:
 def test_all_parts_together_end_with_the_bytes_of_a_run_on_one_machine(finished_run: Path, parts: Path) -> None:
     done = tenfold("join", "a", "b", "--out", "whole", cwd=parts)
     assert done.returncode == 0, done.stderr
-    assert " epochs, " not in done.stdout and "cross-validation: " in done.stdout
+    assert " epochs in " not in done.stdout and "cross-validation: " in done.stdout
     assert differing(parts / "whole", finished_run) == []
     whole, alone = (sorted(RunFolder(run).epochs(), key=str) for run in (parts / "whole", finished_run))
     assert whole == alone

@@ -47,7 +47,7 @@ def test_a_file_gets_a_line_a_training_and_no_bars(capsys: pytest.CaptureFixture
             display.epoch(epoch("fold-0", number, 10))
     out, err = capsys.readouterr()
     assert err == ""
-    assert out == "fold-0: 4 epochs, the last in 10.0 s; loss 0.5000, validation accuracy 0.9900\n"
+    assert out == "fold-0: 4 epochs in 40 s, loss 0.5000, validation accuracy 0.9900\n"
 
 
 def test_side_by_side_counts_once_and_a_stop_in_between_not_at_all() -> None:

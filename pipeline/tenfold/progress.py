@@ -35,12 +35,14 @@ class Forecast:
         self.workers = workers
         self.took: dict[str, list[float]] = {}  # kind -> seconds of each epoch
         self.left = {name: training.epochs for name, training in self.planned.items()}
+        self.spent = dict.fromkeys(self.planned, 0.0)  # seconds, by training
 
     def add(self, epoch: Epoch) -> None:
         """Take an epoch as done."""
         name = epoch["task"]
         self.took.setdefault(self.planned[name].kind, []).append(epoch["seconds"])
         self.left[name] -= 1
+        self.spent[name] += epoch["seconds"]
 
     def seconds_left(self) -> float | None:
         """Of training, with all workers busy to the end; None before the first epoch.
@@ -105,10 +107,8 @@ class Display:
         self._show_whole()
         if record["epoch"] == record["epochs"]:
             self.bars.remove_task(self.under_way.pop(name))
-            print(
-                f"{name}: {record['epochs']} epochs, the last in {record['seconds']:.1f} s; {_numbers(record)}",
-                flush=True,
-            )
+            epochs = f"{record['epochs']} epoch{'s' * (record['epochs'] > 1)}"
+            print(f"{name}: {epochs} in {self.forecast.spent[name]:.0f} s, {_numbers(record)}", flush=True)
 
     def _show_whole(self) -> None:
         left = self.forecast.seconds_left()
