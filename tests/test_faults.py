@@ -132,7 +132,7 @@ def test_a_run_killed_at_twenty_random_moments_ends_with_the_same_bytes(
     while True:
         running = start(tmp_path)
         with running, contextlib.suppress(subprocess.TimeoutExpired):
-            running.wait(moments.uniform(0.1, 0.6) * span if kills < 20 else None)
+            running.wait(moments.uniform(0.1, 0.45) * span if kills < 20 else None)
             assert running.returncode == 0 and running.stderr and running.stderr.read() == ""
             assert undisturbed.unlike(tmp_path / "run") == []
             if kills >= 20:
