@@ -122,7 +122,7 @@ def test_the_presets_are_those_of_the_table() -> None:
 def test_the_options_that_the_readme_names_exist(tmp_path: Path) -> None:
     known = "".join(
         tenfold(name, "--help", cwd=tmp_path, COLUMNS="200").stdout
-        for name in ("run", "predict", "generate", "submit", "download", "app")
+        for name in ("run", "report", "join", "predict", "generate", "submit", "download", "app")
     )
     ours = re.sub(r"--extra-index-url\S*", "", README)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z.-]+", ours)):
