@@ -145,6 +145,20 @@ def test_what_is_missing_is_named(lost: str, finished_run: Path, tmp_path: Path)
         render(run)
 
 
+def test_another_versions_run_and_one_without_its_log_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
+    (run.path / "metrics.jsonl").write_text("")
+    with pytest.raises(BadInput, match="lacks the run's epochs"):
+        render(run)
+    metrics = run.read_json("metrics.json")
+    run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "generator"})
+    for command in ("report", "compare", "export"):
+        done = tenfold(command, run.path, *[finished_run] * (command == "compare"), cwd=tmp_path)
+        assert done.returncode == 2 and "holds no generator, so another version" in done.stderr, done.stderr
+    with pytest.raises(BadInput, match="is no run's folder"):
+        render(RunFolder(run.path / "metrics.json"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 390])

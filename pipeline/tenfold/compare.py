@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tenfold.ensemble import CrossValidation, cross_validated
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, METRICS, OOF, RunFolder
+from tenfold.folder import DATA, OOF, RunFolder
 from tenfold.record import read_npz
 from tenfold.settings import to_table
 from tenfold.table import flat, markdown
@@ -49,7 +49,7 @@ class Difference:
 def read(path: Path) -> Compared:
     """A run's folder. Raises BadInput where it is no finished run."""
     run = RunFolder(path)
-    settings, metrics = flat(to_table(run.settings())), run.read_json(METRICS)
+    settings, metrics = flat(to_table(run.settings())), run.metrics()
     oof = read_npz(run.path / OOF, ("probabilities", "labels", "fold"), "let the run end first")
     return Compared(
         str(path),

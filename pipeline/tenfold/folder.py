@@ -29,6 +29,7 @@ ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 EPOCHS: Final = "metrics.jsonl"
 METRICS: Final = "metrics.json"
+MEASURED: Final = ("honest", "cross_validation", "judge", "judge_light", "generator", "temperature", "seconds")
 OOF: Final = "oof.npz"
 TEST_PROBABILITIES: Final = "test_probabilities.npz"
 SUBMISSION: Final = "submission.csv"
@@ -72,12 +73,23 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise BadInput(f"{self.path / name}: can't be read ({error}); run `tenfold run` again") from error
 
+    def metrics(self) -> dict[str, Any]:
+        """What the finished run came to. Raises BadInput where it is not finished, or is of another version."""
+        found = self.read_json(METRICS)
+        missing = [name for name in MEASURED if not isinstance(found, dict) or name not in found]
+        if missing:
+            raise BadInput(
+                f"{self.path / METRICS}: holds no {missing[0]}, so another version of tenfold wrote it; "
+                "run it anew with `tenfold run --fresh`"
+            )
+        return found
+
     def settings(self) -> Settings:
         """What the run was asked to do. Raises BadInput where this is no run's folder."""
         path = self.path / SETTINGS
         try:
             return from_table(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise BadInput(
                 f"{self.path}: is no run's folder (no {SETTINGS} in it); give the folder of a run"
             ) from error

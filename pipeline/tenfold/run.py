@@ -73,7 +73,7 @@ def run(
         plan = Plan(settings, folder, part)
         if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
-            return _told(folder, folder.read_json(METRICS))
+            return _told(folder, folder.metrics())
         if cut_rates is not None:
             _cut_rates(plan, cut_rates)
         digits, overlapping = _guarded(folder, found, settings, parent)

@@ -14,14 +14,10 @@ def export(run: Path, /) -> None:
         The run's folder.
     """
     from tenfold import artefacts
-    from tenfold.errors import BadInput
-    from tenfold.folder import METRICS, RunFolder
+    from tenfold.folder import RunFolder
 
     folder = RunFolder(run)
     folder.settings()  # or say that this is no run
-    metrics = folder.read_json(METRICS)
-    if "temperature" not in metrics:
-        raise BadInput(f"{run}: its release did not calibrate yet; run it anew with `tenfold run --fresh`")
-    artefacts.export(folder, metrics["temperature"])
+    artefacts.export(folder, folder.metrics()["temperature"])
     artefacts.sign(folder)
     print(f"written in {run}: {', '.join(artefacts.MODELS)}")

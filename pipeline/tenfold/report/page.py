@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tenfold import ensemble, timing
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, ENVIRONMENT, METRICS, OOF, PICTURES, RunFolder
+from tenfold.folder import DATA, ENVIRONMENT, EPOCHS, OOF, PICTURES, RunFolder
 from tenfold.record import npz, read_npz
 from tenfold.report import findings
 from tenfold.settings import Warp, to_table
@@ -54,7 +54,7 @@ def render(run: RunFolder) -> str:
     from tenfold.report import figures  # here, so that a run that is refused does not wait for matplotlib
 
     settings = run.settings()
-    metrics = run.read_json(METRICS)
+    metrics = run.metrics()
     oof = read_npz(run.path / OOF, ("probabilities", "labels", "origin"), UNFINISHED)
     stored = read_npz(run.path / PICTURES, ("row", "images", "first"), UNFINISHED)
     images = dict(zip(stored["row"].tolist(), stored["images"], strict=True))
@@ -67,6 +67,8 @@ def render(run: RunFolder) -> str:
     epochs = run.epochs()
     learned = [line for line in epochs if line["stage"] == "classifier"]
     drawn = [line for line in epochs if line["task"] == run.generator.name]
+    if not learned or not drawn:
+        raise BadInput(f"{run.path / EPOCHS}: lacks the run's epochs; run it anew with --fresh")
     template = Environment(
         loader=PackageLoader("tenfold.report", "."),
         autoescape=True,
