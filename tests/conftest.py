@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -15,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from tenfold.digits import Digits
 
@@ -89,28 +92,44 @@ class Watched:
     """A finished run, and what lay around it before and after."""
 
     run: Path
-    before: dict[str, bytes]
-    after: dict[str, bytes]  # without the run's folder
+    before: dict[str, str]  # path -> hash
+    after: dict[str, str]  # without the run's folder
 
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A smoke run on the sample, with a home, a working folder and a folder for temporary files of its own."""
-    place = tmp_path_factory.mktemp("Läufe – 数字 ")
+    """A smoke run on the sample, with a home, a working folder and a folder for temporary files of its own.
+
+    The processes that share the tests out among them share the one run.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    place = shared / "Läufe – 数字 "
+    with FileLock(shared / "watched.lock"):
+        if not (shared / "watched.json").exists():
+            before, after = watched_run(place)
+            (shared / "watched.json").write_text(json.dumps([before, after]))
+    return Watched(place / "here" / "run", *json.loads((shared / "watched.json").read_text()))
+
+
+def watched_run(place: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The smoke run in `place`, and what lay around it before and after."""
     here, home, temporary = (place / name for name in ("here", "home", "tmp"))
     for folder in (here / "data" / "MNIST" / "raw", home, temporary):
         folder.mkdir(parents=True)
     (here / "data" / "train.csv").write_bytes(b"not even looked at")
 
-    def listed() -> dict[str, bytes]:
+    def listed() -> dict[str, str]:
         paths = [path for path in place.rglob("*") if here / "run" not in (path, *path.parents)]
-        return {str(path.relative_to(place)): path.read_bytes() if path.is_file() else b"" for path in paths}
+        content = {path: path.read_bytes() if path.is_file() else b"" for path in paths}
+        return {str(path.relative_to(place)): hashlib.sha256(data).hexdigest() for path, data in content.items()}
 
     before = listed()
     own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "TMPDIR": str(temporary)}
     done = tenfold(*SMOKE, "--out", "run", cwd=here, **own)
     assert done.returncode == 0, done.stderr
-    return Watched(here / "run", before, listed())
+    return before, listed()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from kaggle_server import KEY, Answer, Kaggle, archived, blank, error, hang, page, reset, served, whole_archive
 
+from digit_recognizer.client import failed
+from digit_recognizer.command import Finished
+
 
 @pytest.fixture
 def kaggle() -> Iterator[Kaggle]:
@@ -79,6 +82,19 @@ def test_a_damaged_zip_does_not_take_the_old_ones_place(
 
 
 RULES = "You must accept this competition's rules before you'll be able to download files."
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("401 Client Error: Unauthorized", "credentials"),
+        ("HTTPSConnectionPool(host='www.kaggle.com', port=34015): Connection reset by peer", "other"),
+        ("RemoteDisconnected at 0x7f14013c", "other"),
+        ("HTTP 401", "credentials"),
+    ],
+)
+def test_a_refusal_is_told_from_a_number_that_looks_like_one(said: str, kind: str) -> None:
+    assert failed(Finished(1, "", said), "nothing was downloaded", 6).kind == kind
 
 
 @pytest.mark.parametrize(

@@ -106,15 +106,17 @@ def test_exporting_again_gives_the_same_bytes(finished_run: Path, tmp_path: Path
     assert differing(copy, finished_run) == []
 
 
-def test_a_finished_run_is_not_run_again(finished_run: Path) -> None:
-    before = (finished_run / "metrics.jsonl").stat().st_mtime_ns
-    done = tenfold(*SMOKE, "--out", finished_run, cwd=finished_run.parent)
+def test_a_finished_run_is_not_run_again(finished_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished_run, tmp_path / "run")
+    before = (copy / "metrics.jsonl").stat().st_mtime_ns
+    done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0 and "is complete already" in done.stdout
-    assert (finished_run / "metrics.jsonl").stat().st_mtime_ns == before
+    assert (copy / "metrics.jsonl").stat().st_mtime_ns == before
 
 
-def test_other_settings_in_its_folder_are_refused(finished_run: Path) -> None:
-    done = tenfold(*SMOKE, "--out", finished_run, "--fit.lr", "0.001", cwd=finished_run.parent)
+def test_other_settings_in_its_folder_are_refused(finished_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished_run, tmp_path / "run")
+    done = tenfold(*SMOKE, "--out", copy, "--fit.lr", "0.001", cwd=tmp_path)
     assert done.returncode == 2
     assert "fit.lr is 0.008, 0.001 is asked for" in done.stderr and done.stderr.count("\n") == 1
 

@@ -10,6 +10,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import secrets
 import time
 import zipfile
@@ -247,7 +248,8 @@ def _kind(finished: Finished) -> Kind:
     said = finished.said().lower()
     if "accept this competition" in said or "accept the competition" in said:
         return "rules"
-    if "authentication required" in said or "unauthorized" in said or "401" in said or "unauthenticated" in said:
+    # 401 as a number of its own: a port or a hash may hold it too.
+    if re.search(r"authentication required|unauthorized|unauthenticated|\b401\b", said):
         return "credentials"
     if SUCCESS.lower() not in said and any(words in said for words in LIMIT_WORDS):
         return "limit"
