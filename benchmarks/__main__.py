@@ -46,11 +46,11 @@ def reach_(name: str, /, *, seeds: int = 5, first_seed: int = 0, epochs: int | N
 
 
 @app.command
-def preset(name: str, /, *more: str, data: Path = DATA) -> None:
-    """A preset's cost and score on Kaggle's files; further options go to `tenfold run`."""
+def preset(name: str, /, *more: str, data: Path = DATA, keep: Path | None = None) -> None:
+    """A preset's cost and score on Kaggle's files; the run stays in `keep`; further options go to `tenfold run`."""
     from benchmarks.scores import preset as measure
 
-    print(results.append("preset", measure(name, data.resolve(), more)))
+    print(results.append("preset", measure(name, data.resolve(), more, keep)))
 
 
 @app.command

@@ -25,10 +25,13 @@ from tenfold.fit import fit_classifier, probabilities
 from tenfold.settings import Compute, Data, Fit, Net, Settings
 
 
-def preset(name: str, data: Path, more: Sequence[str]) -> dict[str, Any]:
-    """A whole run in processes of its own: wall time from the command to its end, and its scores."""
+def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dict[str, Any]:
+    """A whole run in processes of its own: wall time from the command to its end, and its scores.
+
+    The run's folder is `keep`, or goes with the measurement.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
+        run = keep or Path(folder) / "run"
         options = ["--preset", name, "--source", "kaggle", "--data", str(data), "--out", str(run), *more]
         started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "tenfold.cli", "run", *options], check=True)
