@@ -36,7 +36,7 @@ TINY = [
     *("--fit.epoch-images", "1", "--cgan.share", "0", "--cgan.width", "4", "--cgan.z-dim", "8"),
     *("--cgan.epochs", "2", "--cgan.epoch-images", "1"),
 ]
-TELLS_TIMES = {"metrics.json", "metrics.jsonl", "done.json", ".lock"}  # the third has the hash of the first
+TELLS_TIMES = {"metrics.json", "metrics.jsonl", "report.html", "done.json", ".lock"}  # the last but one has hashes
 UNKNOWN_USER = ("--map-user=54321", "--map-group=54321")
 
 
@@ -404,4 +404,5 @@ def test_kaggles_files_are_only_read(tmp_path: Path) -> None:
     done = tenfold(*asked, "--out", "run", cwd=tmp_path, **nowhere)
     assert done.returncode == 0, done.stderr
     assert {path: (path.lstat().st_mtime_ns, path.read_bytes()) for path in data.rglob("*")} == before
-    assert {path.name for path in tmp_path.iterdir()} == {"data", "run"}
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "data", "run"}
+    assert [path.name for path in (tmp_path / "cache" / "tenfold").iterdir()] == ["matplotlib"]  # its list of fonts
