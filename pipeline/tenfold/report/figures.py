@@ -148,4 +148,4 @@ def _by_task(epochs: Sequence[Epoch]) -> dict[str, list[Epoch]]:
 
 def _over_epochs(axis: Axes, epochs: Sequence[Epoch]) -> None:
     axis.set(xlabel="epoch", xlim=(0.8, max(line["epoch"] for line in epochs) + 0.2))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
