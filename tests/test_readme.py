@@ -124,6 +124,8 @@ def test_the_options_that_the_readme_names_exist(tmp_path: Path) -> None:
         tenfold(name, "--help", cwd=tmp_path, COLUMNS="200").stdout
         for name in ("run", "report", "join", "predict", "generate", "submit", "download", "app")
     )
+    benchmark = [sys.executable, "-m", "benchmarks", "one-net", "--help"]
+    known += subprocess.run(benchmark, cwd=ROOT, capture_output=True, text=True).stdout
     ours = re.sub(r"--extra-index-url\S*", "", README)
     for option in set(re.findall(r"(?<![\w-])--[a-z][a-z.-]+", ours)):
         assert option in (known + "--help"), option
