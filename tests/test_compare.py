@@ -22,7 +22,7 @@ def test_a_run_differs_from_itself_by_nothing(finished_run: Path) -> None:
 
 def test_the_difference_is_of_rows_with_the_error_of_their_sum(finished_run: Path) -> None:
     run = read(finished_run)
-    n = len(run.labels)
+    n = len(run.wrong)
     first, second = np.zeros(n, bool), np.zeros(n, bool)
     first[:10], second[5:30] = True, True  # five in common, five gained, twenty lost
     found = difference(replace(run, wrong=second), replace(run, wrong=first))

@@ -65,13 +65,19 @@ class Cluster:
             raise RunFailed(_unready(error)) from error
         return found
 
+    def room(self, layout: Compute) -> int:
+        """How many tasks the nodes that are there hold at a time."""
+        need = {{"num_cpus": "CPU", "num_gpus": "GPU"}[name]: amount for name, amount in _share(layout).items()}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        return sum(min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes)
+
     def run_all(self, tasks: Iterable[Task], layout: Compute, report: Report) -> None:
         """Run a plan's tasks, as many at a time as the cluster has room for; their files are written here.
 
         The first failure stops the others, and so does whatever stops this process. Raises RunFailed, or the
         BadInput that a task raised, or BadInput where no node is large enough.
         """
-        room = _room(layout)
+        room = self.room(layout)
         if not room:
             wanted = "a GPU" if layout.device == "cuda" else f"{layout.threads} CPUs, a task's threads"
             raise BadInput(f"cluster: no node of {self.address} has {wanted}; add one, or ask for another layout")
@@ -79,7 +85,7 @@ class Cluster:
         running: dict[ray.ObjectRef[Delivery], _Running] = {}
         try:
             while True:
-                room, before = _room(layout), room
+                room, before = self.room(layout), room
                 if before and not room:
                     print("cluster: no node is left that is large enough; waiting for one")
                 for task in islice(waiting, max(0, room + AHEAD - len(running))):
@@ -175,13 +181,6 @@ def _fetched(reference: ray.ObjectRef[Delivery], its: _Running) -> Delivery | No
 def _share(layout: Compute) -> dict[str, int]:
     """What a task takes of a node."""
     return {"num_cpus": 1, "num_gpus": 1} if layout.device == "cuda" else {"num_cpus": layout.threads}
-
-
-def _room(layout: Compute) -> int:
-    """How many tasks the nodes that are there hold at a time."""
-    need = {{"num_cpus": "CPU", "num_gpus": "GPU"}[name]: amount for name, amount in _share(layout).items()}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return sum(min(int(node.get(name, 0) // amount) for name, amount in need.items()) for node in nodes)
 
 
 def _require_answer(address: str) -> None:

@@ -30,7 +30,6 @@ class Compared:
     metrics: dict[str, Any]
     settings: dict[str, str]
     train_sha256: str
-    labels: npt.NDArray[np.int64]  # (N,)
     fold: npt.NDArray[np.int64]  # (N,)
     wrong: npt.NDArray[np.bool_]  # (N,): whose out-of-fold answer is not the label
     cv: CrossValidation
@@ -56,7 +55,6 @@ def read(path: Path) -> Compared:
         metrics,
         settings,
         run.read_json(DATA)["train_sha256"],
-        oof["labels"],
         oof["fold"],
         oof["probabilities"].argmax(1) != oof["labels"],
         cross_validated(oof["probabilities"], oof["labels"], oof["fold"]),

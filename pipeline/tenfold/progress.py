@@ -32,7 +32,7 @@ class Forecast:
 
     def __init__(self, planned: Iterable[Planned], workers: int) -> None:
         self.planned = {training.name: training for training in planned}
-        self.workers = workers
+        self.workers = max(1, workers)  # a cluster may have no room yet
         self.took: dict[str, list[float]] = {}  # kind -> seconds of each epoch
         self.left = {name: training.epochs for name, training in self.planned.items()}
         self.spent = dict.fromkeys(self.planned, 0.0)  # seconds, by training

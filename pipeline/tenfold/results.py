@@ -14,6 +14,7 @@ from tenfold import artefacts, atomic, ensemble, judge, quality
 from tenfold.cgan_fit import sampler
 from tenfold.classifier import Classifier
 from tenfold.digits import Digits
+from tenfold.draws import ALL_DIGITS, Stream
 from tenfold.errors import RunFailed
 from tenfold.folder import OOF, PICTURES, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.plan import light
@@ -91,4 +92,5 @@ def _quality(folder: RunFolder, digits: Digits, test: Digits) -> dict[str, Any] 
     assert isinstance(net, Classifier)  # the light net takes no shifts
     generator = load_generator(folder.generator / GENERATOR, settings.cgan).to(device)
     sample = sampler(generator, settings.cgan.z_dim)
-    return asdict(quality.measured(net, sample, digits.images, test.images, settings.seed, device))
+    seed = Stream(settings.seed, ALL_DIGITS).seed_of("quality")
+    return asdict(quality.measured(net, sample, digits.images, test.images, seed, device))

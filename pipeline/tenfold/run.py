@@ -39,7 +39,8 @@ from tenfold.tasks import order_rate_cut, rate_cuts
 if TYPE_CHECKING:
     from tenfold.cluster import Cluster  # needs Ray
 
-ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *artefacts.MODELS, DATA, METRICS, PICTURES, REPORT)
+# Not the report: a view of these, which another version may draw otherwise without the run being another.
+ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *artefacts.MODELS, DATA, METRICS, PICTURES)
 
 
 def settled(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
@@ -86,7 +87,8 @@ def run(
         for line in plan.made_ready():
             print(line)
         earlier_s = timing.covered(folder.epochs())
-        with watched(plan.planned(), folder, settings.compute.workers, tensorboard) as report:
+        side_by_side = cluster.room(settings.compute) if cluster else settings.compute.workers
+        with watched(plan.planned(), folder, side_by_side, tensorboard) as report:
             for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
                 if cluster:
                     cluster.run_all(tasks, settings.compute, report)
