@@ -11,6 +11,7 @@ from benchmarks import reach, results
 from cyclopts import App, Parameter
 
 from tenfold.presets import PRESETS
+from tenfold.settings import Cgan
 from tenfold.table import markdown
 
 DATA: Final = Path("data")
@@ -99,6 +100,42 @@ def canvas(run: Path, /, *, drawings: int = 5000, data: Path = DATA) -> None:
     _, test, key = kaggle(data.resolve())
     session = CanvasClassifier(run / "classifier_canvas.onnx").session
     print(results.append("canvas", measure(session, test.images[:drawings], key[:drawings], seed=0)))
+
+
+@app.command
+def generator(
+    cgan: Cgan | None = None,
+    *,
+    seeds: int = 1,
+    first_seed: int = 0,
+    judge: Path = Path("judge.safetensors"),
+    data: Path = DATA,
+) -> None:
+    """A generator fitted on fold 0's training part, judged on the rows that the fold validates; one thread."""
+    from benchmarks.generators import measure
+
+    for seed in range(first_seed, first_seed + seeds):
+        row = measure(cgan or Cgan(), seed, judge, data.resolve())
+        print(results.append("generator", row), flush=True)
+
+
+@app.command
+def low_data(
+    n: int,
+    /,
+    shares: tuple[float, ...] = (0.0, 0.1, 0.3),
+    *,
+    cgan: Cgan | None = None,
+    seeds: int = 3,
+    first_seed: int = 0,
+    data: Path = DATA,
+) -> None:
+    """Nets that learn from few real digits, with and without generated ones, judged on the rest of the 42,000."""
+    from benchmarks.low_data import measure
+
+    for seed in range(first_seed, first_seed + seeds):
+        row = measure(n, shares, cgan or Cgan(epochs=8), seed, data.resolve())
+        print(results.append("low data", row), flush=True)
 
 
 @app.command

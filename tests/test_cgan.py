@@ -13,7 +13,16 @@ from conftest import few_digits
 from PIL import Image
 
 from tenfold import sample
-from tenfold.cgan import Discriminator, Generator, discriminator_loss, generator_loss
+from tenfold.cgan import (
+    AIMS,
+    Discriminator,
+    Generator,
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    shifted,
+    told_apart,
+)
 from tenfold.cgan_fit import _spread, fit_generator, sampler
 from tenfold.checkpoint import Checkpoint
 from tenfold.compute import prepare_process
@@ -55,7 +64,7 @@ def fitted(
 
 def drawn(generator: Generator, labels: list[int], seed: int = 0) -> torch.Tensor:
     draws = torch.Generator().manual_seed(seed)
-    return sampler(generator, generator.embedding.embedding_dim)(torch.tensor(labels), draws)
+    return sampler(generator, SETTINGS.cgan.z_dim)(torch.tensor(labels), draws)
 
 
 def test_it_learns_to_draw_what_it_is_asked_for() -> None:
@@ -89,29 +98,82 @@ def test_each_epoch_leaves_a_grid_of_a_row_a_digit() -> None:
 
 
 def test_each_players_loss_is_what_its_formula_says() -> None:
-    class Told(torch.nn.Module):
-        """Scores an image by its first pixel."""
+    real, generated = np.array([2.0, 0.5]), np.array([-3.0, 0.5])
+    d_real, d_generated = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-generated))
+    expected = {
+        "non-saturating": (-np.log(d_real).mean() - np.log(1 - d_generated).mean(), -np.log(d_generated).mean()),
+        "least-squares": (((real - 1) ** 2).mean() + (generated**2).mean(), ((generated - 1) ** 2).mean()),
+        "hinge": ((0 + 0.5) / 2 + (0 + 1.5) / 2, -generated.mean()),
+    }
+    assert expected.keys() == AIMS.keys()
+    for name, (of_discriminator, of_generator) in expected.items():
+        on_real, on_generated = torch.from_numpy(real), torch.from_numpy(generated)
+        assert float(discriminator_loss(AIMS[name], on_real, on_generated)) == pytest.approx(of_discriminator)
+        assert float(generator_loss(AIMS[name], on_generated)) == pytest.approx(of_generator)
 
+
+def test_the_penalty_is_the_squared_gradient_that_small_steps_show() -> None:
+    class Curved(torch.nn.Module):
         def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return images[:, 0, 0, 0]
+            return images.flatten(1).pow(3).sum(1) * (1 + labels)
 
-    def scored(*scores: float) -> torch.Tensor:
-        return torch.tensor(scores)[:, None, None, None].expand(-1, 1, 28, 28)
+    images, labels = torch.rand(3, 1, 4, 4, dtype=torch.float64), torch.tensor([0, 1, 5])
+    slopes = torch.zeros(3, 16, dtype=torch.float64)
+    for pixel in range(16):
+        step = torch.zeros(16, dtype=torch.float64)
+        step[pixel] = 1e-6
+        up, down = (Curved()((images.flatten(1) + sign * step).view_as(images), labels) for sign in (1, -1))
+        slopes[:, pixel] = (up - down) / 2e-6
+    found = float(gradient_penalty(Curved(), images, labels).detach())
+    assert found == pytest.approx(float(slopes.square().sum(1).mean()), rel=1e-6)
 
-    labels = torch.zeros(2, dtype=torch.int64)
-    real, generated = scored(2.0, 0.5), scored(-3.0, 0.5)
-    d_real, d_generated = (1 / (1 + np.exp(-np.array(scores))) for scores in ([2.0, 0.5], [-3.0, 0.5]))
-    assert float(discriminator_loss(Told(), real, generated, labels)) == pytest.approx(
-        -np.log(d_real).mean() - np.log(1 - d_generated).mean(), rel=1e-5
-    )
-    assert float(generator_loss(Told(), generated, labels)) == pytest.approx(-np.log(d_generated).mean(), rel=1e-5)
+
+def test_shifts_move_whole_pictures_and_let_gradients_through() -> None:
+    images = torch.zeros(200, 1, 28, 28)
+    images[:, :, 12:16, 12:16] = 1
+    images.requires_grad_()
+    draws = torch.Generator().manual_seed(0)
+    moved = shifted(images, 2.0, draws)
+    assert moved.sum(dim=(1, 2, 3)).detach() == pytest.approx(16, rel=1e-3)
+    rows = (moved.detach().sum(dim=(1, 3)) * torch.arange(28)).sum(1) / 16 - 13.5
+    assert -2.01 < rows.min() < -1.5 and 1.5 < rows.max() < 2.01
+    moved.sum().backward()
+    assert images.grad is not None and images.grad[:, :, 12:16, 12:16].min() > 0.9
+    assert shifted(images, 0.0, draws) is images
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"loss": "least-squares", "condition": "planes"},
+        {"loss": "hinge", "r1": 1.0, "shift_px": 2.0},
+        {"trunk": 28, "skip": True, "class_dim": 3, "lr_decay": 1.0},
+    ],
+)
+def test_every_option_reaches_the_generator_and_a_continued_fit_ends_the_same(options: dict[str, Any]) -> None:
+    plain = fitted()[0]
+    settings = replace(SETTINGS, cgan=replace(SETTINGS.cgan, **options))
+    whole, records, states, grids = fitted(settings)
+    continued, _, _, later_grids = fitted(settings, resume=states[0])
+    assert not torch.equal(drawn(whole, [3, 7]), drawn(plain, [3, 7]))
+    assert torch.equal(drawn(whole, [3, 7]), drawn(continued, [3, 7])) and later_grids == grids[1:]
+    assert all(np.isfinite(list(record.values())).all() for record in records)
+
+
+def test_both_ways_of_telling_the_discriminator_the_digit_reach_its_score() -> None:
+    images, labels = bars(20)
+    for condition in ("projection", "planes"):
+        discriminator = Discriminator(replace(SETTINGS.cgan, condition=condition))
+        scores = [discriminator(images.unsqueeze(1).float() / 255, asked) for asked in (labels, (labels + 1) % 10)]
+        assert not torch.allclose(*scores)
 
 
 def test_the_discriminators_step_leaves_the_generator_alone() -> None:
     generator, discriminator = Generator(SETTINGS.cgan), Discriminator(SETTINGS.cgan)
     images, labels = bars(8)
     made = generator(torch.randn(8, 8), labels)
-    discriminator_loss(discriminator, images.unsqueeze(1).float() / 255, made, labels).backward()
+    scores = told_apart(discriminator, images.unsqueeze(1).float() / 255, made, labels)
+    discriminator_loss(AIMS["non-saturating"], *scores).backward()
     assert all(weight.grad is None for weight in generator.parameters())
     assert all(weight.grad is not None for weight in discriminator.parameters())
 

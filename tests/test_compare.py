@@ -33,6 +33,17 @@ def test_the_difference_is_of_rows_with_the_error_of_their_sum(finished_run: Pat
     assert found.accuracy_se == pytest.approx(np.std(folds, ddof=1) / np.sqrt(2))
 
 
+def test_rows_that_only_one_run_validated_are_left_out(finished_run: Path) -> None:
+    run = read(finished_run)
+    kept = np.arange(len(run.wrong)) % 3 > 0
+    wrong = run.wrong.copy()
+    wrong[kept.nonzero()[0][:5]] ^= True
+    other = replace(run, row=run.row[kept][::-1], fold=run.fold[kept][::-1], wrong=run.wrong[kept][::-1])
+    found = difference(replace(run, wrong=wrong), other)
+    assert found and found.errors == (wrong[kept].astype(int) - run.wrong[kept]).sum()
+    assert found.errors_se > 0 and found.accuracy is not None
+
+
 def test_other_digits_are_not_paired_and_other_folds_not_over_folds(finished_run: Path) -> None:
     run = read(finished_run)
     assert difference(run, replace(run, train_sha256="another")) is None

@@ -28,7 +28,10 @@ def expansion(n: int = 50, **changes: Any) -> Expansion:
 
 
 def batches(source: Expansion, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    return list(source.epoch(torch.Generator().manual_seed(seed)))
+    draws = torch.Generator().manual_seed(seed)
+    found = [(images, targets.argmax(1)) for images, targets in source.batches(source.generated(draws), draws)]
+    assert source.asks is False
+    return found
 
 
 def test_an_epoch_shows_every_digit_once_under_its_label() -> None:
@@ -58,6 +61,46 @@ def test_generated_labels_are_balanced_over_an_epoch() -> None:
     source = expansion(100, batch_size=10, share=0.5, sample=blank)
     made = torch.cat([labels[images.amax(dim=(1, 2, 3)) == 0] for images, labels in batches(source)])
     assert torch.bincount(made, minlength=10).tolist() == [10] * 10
+
+
+def thinks(images: torch.Tensor) -> torch.Tensor:
+    """Sure that every other picture is a 3."""
+    said = torch.full((len(images), 10), 0.05)
+    said[::2, 3] = 0.55
+    said[1::2] = 0.1
+    return said
+
+
+def test_what_an_opinion_finds_off_its_label_makes_way_for_real_digits() -> None:
+    source = expansion(100, batch_size=10, share=0.5, sample=blank, least_probability=0.5)
+    assert source.asks
+    draws = torch.Generator().manual_seed(0)
+    generated = source.generated(draws, thinks)
+    kept = ~generated.left_out
+    assert (generated.labels[kept] == 3).all() and (thinks(generated.images)[kept, 3] > 0.5).all()
+    images, targets = (torch.cat(part) for part in zip(*source.batches(generated, draws), strict=True))
+    assert int((images.amax(dim=(1, 2, 3)) == 0).sum()) == int(kept.sum()) < len(kept)
+    digits = few_digits(100)
+    known = {image.tobytes(): int(label) for image, label in zip(digits.images, digits.known_labels(), strict=True)}
+    for image, target in zip(images, targets, strict=True):
+        if image.amax() > 0:  # a real digit under its own label, in whosever place
+            assert target.tolist() == torch.eye(10)[known[image.mul(255).round().byte().numpy().tobytes()]].tolist()
+
+
+def test_an_opinion_can_be_learnt_in_the_labels_place() -> None:
+    source = expansion(100, batch_size=10, share=0.5, sample=blank, soft_labels=True)
+    draws = torch.Generator().manual_seed(0)
+    generated = source.generated(draws, thinks)
+    assert not generated.left_out.any() and torch.equal(generated.targets, thinks(generated.images))
+    images, targets = (torch.cat(part) for part in zip(*source.batches(generated, draws), strict=True))
+    learnt = targets[images.amax(dim=(1, 2, 3)) == 0]
+    assert sorted(learnt.amax(1).tolist()) == sorted(thinks(generated.images).amax(1).tolist())
+
+
+def test_without_an_opinion_all_are_taken_as_they_are() -> None:
+    source = expansion(100, batch_size=10, share=0.5, sample=blank, least_probability=0.9, soft_labels=True)
+    generated = source.generated(torch.Generator().manual_seed(0))
+    assert not generated.left_out.any() and torch.equal(generated.targets.argmax(1), generated.labels)
 
 
 def test_the_draws_decide_the_batches() -> None:

@@ -30,7 +30,10 @@ def ended_run(path: Path, settings: Settings, digits=TRAIN, folds=FOLDS, honest:
     run = RunFolder(path)
     atomic.write(path / "settings.toml", tomli_w.dumps(to_table(settings)).encode())
     run.write_json(DATA, {"overlap": {"honest": honest, "in_test": 3}})
-    atomic.write(path / "oof.npz", record.npz(fingerprint=digits.fingerprints(), fold=folds))
+    answers = record.npz(
+        fingerprint=digits.fingerprints()[folds >= 0], fold=folds[folds >= 0], reserved=digits.fingerprints()[folds < 0]
+    )
+    atomic.write(path / "oof.npz", answers)
     record.finish(path, ["oof.npz"], {})
     return replace(settings, init=path)
 
@@ -60,6 +63,15 @@ def test_a_net_that_saw_a_validation_digit_is_refused(child: Settings) -> None:
 def test_a_net_that_saw_a_test_digit_is_refused(child: Settings) -> None:
     with pytest.raises(BadInput, match="trained on 20 digits that this run is tested on"):
         guarded(child, test=TRAIN.take(np.arange(20)))
+
+
+def test_what_was_in_the_reserve_was_trained_on(tmp_path: Path) -> None:
+    reserved = FOLDS.copy()
+    reserved[:4] = -1
+    child = ended_run(tmp_path / "reserved", Settings(folds=2), folds=reserved)
+    guarded(child, folds=reserved)
+    with pytest.raises(BadInput, match="trained on 2 digits that this run validates in fold 0"):
+        guarded(child)
 
 
 def test_further_digits_may_be_trained_on(child: Settings) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import SMOKE, few_digits, tenfold
 
 from tenfold import atomic, only, record
+from tenfold.checkpoint import FORMAT
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
 from tenfold.plan import Plan
@@ -20,7 +22,7 @@ EVERYTHING = ["fold=0", "fold=1", "fold=2", "light", "generator"]
 def finish(*places: Path) -> None:
     for place in places:
         atomic.write(place / "weights", b"w")
-        record.finish(place, ["weights"], {})
+        record.finish(place, ["weights"], {"format": FORMAT, "variety": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def test_words_name_trainings_and_a_plan_keeps_to_them(words: str, names: set[st
     tasks = [*plan.first_round(digits, fold_of), *plan.second_round(digits, fold_of, None)]
     assert {task.name for task in tasks} == names
     nets = sum("net" in name for name in names)
-    epochs = {"light": SETTINGS.light.epochs, "generator": SETTINGS.cgan.epochs}
+    epochs = {"light": SETTINGS.light.epochs, "generator": SETTINGS.generator.epochs}
     planned = {training.name: training.epochs for training in plan.planned()}
     assert planned.keys() == names
     assert sum(planned.values()) == epochs.get(words, SETTINGS.cgan.epochs + nets * SETTINGS.fit.epochs)
@@ -75,6 +77,16 @@ def test_what_is_left_is_told_in_words_that_can_be_given_back(tmp_path: Path) ->
     for words in only.left(SETTINGS, run):
         finish(*(tmp_path / name for name in only.chosen(words, SETTINGS)))
     assert only.left(SETTINGS, run) == [] and Plan(SETTINGS, run).done()
+
+
+def test_with_a_reserve_every_fold_comes_with_the_one_generator(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, cgan=Cgan(share=0.1, reserve=0.2))
+    assert only.chosen("fold=1,net=0", settings) == {"reserve-generator", "fold-1-net-0"}
+    run = RunFolder(tmp_path)
+    finish(*(run.net(fold, net) for fold in range(3) for net in range(2)))
+    assert only.left(settings, run)[0] == "fold=0"
+    finish(run.reserve_generator)
+    assert only.left(settings, run) == ["light", "generator"]
 
 
 def test_a_run_of_a_part_fits_that_part_as_the_whole_run_does_and_says_what_is_left(

@@ -10,11 +10,15 @@ import pytest
 from conftest import few_digits
 
 from tenfold import atomic, record
+from tenfold.cgan import Generator
+from tenfold.checkpoint import FORMAT
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
+from tenfold.folds import NOT_VALIDATED
 from tenfold.plan import Plan, light
-from tenfold.settings import Cgan, Fit, Light, Net, Settings
+from tenfold.settings import Cgan, Fit, Light, Net, Settings, Shipped
 from tenfold.tasks import ClassifierTask, GeneratorTask
+from tenfold.weights import GENERATOR, save_weights
 
 DIGITS, FOLD_OF = few_digits(60), np.arange(60) % 3
 SETTINGS = Settings(folds=3, nets=2, cgan=Cgan(share=0.1), light=Light((4, 8), 7))
@@ -33,10 +37,11 @@ def test_there_are_folds_times_nets_and_what_ships(plan: Plan) -> None:
     nets = [f"fold-{fold}-net-{net}" for fold in range(3) for net in range(2)]
     shipped = ["light", "generator"]
     assert names(plan.places()) == [*(f"fold-{fold}-generator" for fold in range(3)), *nets, *shipped]
-    assert sum(training.epochs for training in plan.planned()) == 4 * SETTINGS.cgan.epochs + 6 * SETTINGS.fit.epochs + 7
+    generators, ships = 3 * SETTINGS.cgan.epochs, 7 + SETTINGS.generator.epochs
+    assert sum(training.epochs for training in plan.planned()) == generators + 6 * SETTINGS.fit.epochs + ships
     alone = Plan(replace(SETTINGS, cgan=Cgan(share=0)), plan.folder)
     assert names(alone.places()) == [*nets, *shipped]
-    assert sum(training.epochs for training in alone.planned()) == SETTINGS.cgan.epochs + 6 * SETTINGS.fit.epochs + 7
+    assert sum(training.epochs for training in alone.planned()) == 6 * SETTINGS.fit.epochs + ships
 
 
 def test_every_task_gets_its_folds_digits_and_draws_of_its_own(plan: Plan) -> None:
@@ -58,10 +63,58 @@ def test_every_task_gets_its_folds_digits_and_draws_of_its_own(plan: Plan) -> No
     assert len(streams) == len(tasks)
 
 
+def test_a_reserve_is_trained_on_by_all_and_fits_the_one_generator(plan: Plan) -> None:
+    fold_of = FOLD_OF.copy()
+    fold_of[::4] = NOT_VALIDATED
+    with_reserve = Plan(replace(SETTINGS, cgan=Cgan(share=0.1, reserve=0.25)), plan.folder)
+    (one,) = with_reserve.first_round(DIGITS, fold_of)
+    assert one.name == "reserve-generator"
+    assert (one.argument.train.images == DIGITS.images[::4]).all()
+    for task in with_reserve.second_round(DIGITS, fold_of, None):
+        argument = task.argument
+        if task.name.startswith("fold"):
+            fold = argument.stream.fold
+            assert argument.generator == "reserve-generator"
+            assert (argument.train.images == DIGITS.images[fold_of != fold]).all()
+            assert (argument.validation.images == DIGITS.images[fold_of == fold]).all()
+            assert not set(argument.validation.keys().tolist()) & set(one.argument.train.keys().tolist())
+
+
+def test_the_generator_that_ships_has_epochs_of_its_own(plan: Plan) -> None:
+    longer = Plan(replace(SETTINGS, generator=Shipped(epochs=9)), plan.folder)
+    tasks = {task.name: task for task in longer.second_round(DIGITS, FOLD_OF, None)}
+    assert tasks["generator"].argument.settings.cgan == replace(SETTINGS.cgan, epochs=9)
+    assert {training.name: training.epochs for training in longer.planned()}["generator"] == 9
+
+
+def test_a_collapsed_generators_digits_are_shown_to_no_net(plan: Plan) -> None:
+    for fold, variety in enumerate([0.1, 0.9]):
+        record.finish(plan.folder.fold_generator(fold), [], {"variety": variety})
+    assert plan.collapsed() == ["fold-0-generator"]
+    nets = [task.argument for task in plan.second_round(DIGITS, FOLD_OF, None) if "net" in task.name]
+    assert [net.generator for net in nets][:4] == [None, None, "fold-1-generator", "fold-1-generator"]
+
+
+def test_what_scores_the_generator_learns_from_its_digits_alone(plan: Plan) -> None:
+    settings = replace(SETTINGS, cgan=replace(SETTINGS.cgan, cas_seeds=2, width=4))
+    scoring = Plan(settings, plan.folder)
+    save_weights(plan.folder.generator / GENERATOR, Generator(settings.cgan))
+    first, second = scoring.third_round(DIGITS, n=30)
+    assert (first.name, second.name) == ("cas-0", "cas-1")
+    for task in (first, second):
+        argument = task.argument
+        assert argument.train.known_labels().tolist() == [place % 10 for place in range(30)]
+        assert set(argument.train.origin["source"].tolist()) == {"generated"}
+        assert argument.validation is DIGITS and argument.generator is None and argument.init is None
+        assert argument.settings.fit.epochs == 5 and argument.settings.net == light(settings).net
+        assert argument.settings.cgan.share == 0 and argument.settings.warp == settings.warp
+    assert (first.argument.train.images != second.argument.train.images).any()
+
+
 def test_what_is_finished_is_not_done_again(plan: Plan) -> None:
     for place in (plan.folder.fold_generator(1), plan.folder.net(2, 0), plan.folder.light):
         atomic.write(place / "weights", b"w")
-        record.finish(place, ["weights"], {})
+        record.finish(place, ["weights"], {"format": FORMAT, "variety": 0.9})
     left = [task.name for task in plan.first_round(DIGITS, FOLD_OF)]
     assert left == ["fold-0-generator", "fold-2-generator"]
     left = [task.name for task in plan.second_round(DIGITS, FOLD_OF, None)]
@@ -79,6 +132,10 @@ def test_the_light_net_answers_without_shifts_and_has_epochs_of_its_own() -> Non
     ("settings", "sentence"),
     [
         (replace(SETTINGS, fit=Fit(batch_size=41)), "fit.batch-size: is 41 where a fold trains on 40 digits"),
+        (
+            replace(SETTINGS, fit=Fit(batch_size=9), cgan=Cgan(share=0.1, reserve=0.1, batch_size=19)),
+            "cgan.batch-size: is 19 where the reserve holds 0 digits",
+        ),
         (replace(SETTINGS, fit=Fit(batch_size=9)), "cgan.batch-size: is 128 where a fold trains on 40 digits"),
     ],
 )

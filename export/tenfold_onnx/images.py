@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +55,17 @@ def sheet_png(images: npt.NDArray[np.uint8], columns: int, gap: int = 2) -> byte
         sheet[top : top + SIDE, left : left + SIDE] = image
     out = io.BytesIO()
     Image.fromarray(sheet).save(out, "PNG")
+    return out.getvalue()
+
+
+def film_gif(pictures: Sequence[bytes], frame_ms: int) -> bytes:
+    """Pictures of one size, such as `sheet_png` makes, one after the other as an endless animated GIF."""
+    from PIL import Image
+
+    frames = [Image.open(io.BytesIO(picture)).convert("L") for picture in pictures]
+    out = io.BytesIO()
+    times = [frame_ms] * (len(frames) - 1) + [8 * frame_ms]  # the last one is looked at
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=times, loop=0)
     return out.getvalue()
 
 

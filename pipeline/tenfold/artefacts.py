@@ -63,22 +63,20 @@ def export(run: RunFolder, temperature: float) -> None:
         atomic.write(run.path / name, model)
 
 
+def export_generator_alone(run: RunFolder) -> None:
+    """Write the generator of a run that has no more yet, with its card, after parity with torch."""
+    cgan = run.settings().cgan
+    model = export_generator(load_generator(run.generator / GENERATOR, cgan), cgan.z_dim)
+    inputs, outputs = MODELS[GENERATOR_ONNX]
+    atomic.write(run.path / GENERATOR_ONNX, with_card(model, _common(run) | {"inputs": inputs, "outputs": outputs}))
+
+
 def sign(run: RunFolder) -> None:
     """Put into every model its card: what it takes and gives, what it scores, what it was made from.
 
     The same run gives the same bytes. Raises BadInput where a run's record is missing or damaged.
     """
-    settings, data, metrics = run.settings(), run.read_json(DATA), run.read_json(METRICS)
-    common = {
-        "release": version("tenfold"),
-        "git_commit": run.read_json(ENVIRONMENT)["git_commit"] or "none: made by an installed release",
-        "honest": "yes" if data["overlap"]["honest"] else "NO: LEAKED, trained on test images with their labels",
-        "source": settings.data.source,
-        "train_sha256": data["train_sha256"],
-        "test_sha256": data["test_sha256"],
-        "licence": "MIT",
-        "data_licence": DATA_LICENCE[settings.data.source],
-    }
+    settings, metrics, common = run.settings(), run.read_json(METRICS), _common(run)
     ensemble = {
         "members": str(settings.folds * settings.nets),
         "cv": _score(metrics["cross_validation"], ("mean", "std", "errors", "rows")),
@@ -101,6 +99,21 @@ def members(run: RunFolder) -> list[nn.Module]:
     settings = run.settings()
     places = product(range(settings.folds), range(settings.nets))
     return [load_classifier(run.net(fold, net) / CLASSIFIER, settings.net) for fold, net in places]
+
+
+def _common(run: RunFolder) -> dict[str, str]:
+    """What the cards of all of a run's models say."""
+    source, data = run.settings().data.source, run.read_json(DATA)
+    return {
+        "release": version("tenfold"),
+        "git_commit": run.read_json(ENVIRONMENT)["git_commit"] or "none: made by an installed release",
+        "honest": "yes" if data["overlap"]["honest"] else "NO: LEAKED, trained on test images with their labels",
+        "source": source,
+        "train_sha256": data["train_sha256"],
+        "test_sha256": data["test_sha256"],
+        "licence": "MIT",
+        "data_licence": DATA_LICENCE[source],
+    }
 
 
 def _score(found: dict[str, Any] | None, names: tuple[str, ...]) -> str:

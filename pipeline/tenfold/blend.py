@@ -42,8 +42,11 @@ def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
     for run, its in zip(runs, digits, strict=True):
         if any(its[name] != digits[0][name] for name in ("train_sha256", "test_sha256")):
             raise BadInput(f"{run}: was run on other digits than {runs[0]}; blend runs on the same files")
-    names = ("probabilities", "labels", "fold", "origin", "fingerprint")
+    names = ("probabilities", "labels", "fold", "origin", "fingerprint", "reserved")
     oof = [read_npz(run / OOF, names, UNFINISHED) for run in runs]
+    for run, its in zip(runs, oof, strict=True):
+        if not np.array_equal(its["fingerprint"], oof[0]["fingerprint"]):
+            raise BadInput(f"{run}: held out other rows than {runs[0]}; blend runs with the same --cgan.reserve")
     test = [read_npz(run / TEST_PROBABILITIES, ("probabilities", "origin"), UNFINISHED) for run in runs]
     together, out_of_fold = _mean(test), _mean(oof)
     labels = together.argmax(1).astype(np.int64)

@@ -30,6 +30,7 @@ class Compared:
     metrics: dict[str, Any]
     settings: dict[str, str]
     train_sha256: str
+    row: npt.NDArray[np.void]  # (N,): which digit, by where it came from
     fold: npt.NDArray[np.int64]  # (N,)
     wrong: npt.NDArray[np.bool_]  # (N,): whose out-of-fold answer is not the label
     cv: CrossValidation
@@ -49,12 +50,13 @@ def read(path: Path) -> Compared:
     """A run's folder. Raises BadInput where it is no finished run."""
     run = RunFolder(path)
     settings, metrics = flat(to_table(run.settings())), run.metrics()
-    oof = read_npz(run.path / OOF, ("probabilities", "labels", "fold"), "let the run end first")
+    oof = read_npz(run.path / OOF, ("probabilities", "labels", "fold", "origin"), "let the run end first")
     return Compared(
         str(path),
         metrics,
         settings,
         run.read_json(DATA)["train_sha256"],
+        oof["origin"],
         oof["fold"],
         oof["probabilities"].argmax(1) != oof["labels"],
         cross_validated(oof["probabilities"], oof["labels"], oof["fold"]),
@@ -62,14 +64,16 @@ def read(path: Path) -> Compared:
 
 
 def difference(run: Compared, other: Compared) -> Difference | None:
-    """`run` minus `other`; None where they were trained on different digits."""
+    """`run` minus `other` on the rows that both validated; None where they were trained on different digits."""
     if run.train_sha256 != other.train_sha256:
         return None
-    rows = run.wrong.astype(np.int64) - other.wrong
+    _, mine, its = np.intersect1d(run.row, other.row, return_indices=True)
+    rows = run.wrong[mine].astype(np.int64) - other.wrong[its]
     se = float(rows.std(ddof=1) * np.sqrt(len(rows)))
-    if not np.array_equal(run.fold, other.fold):
+    fold_of = run.fold[mine]
+    if not np.array_equal(fold_of, other.fold[its]):
         return Difference(int(rows.sum()), se, None, None)
-    folds = -np.array([rows[run.fold == fold].mean() for fold in np.unique(run.fold)])
+    folds = -np.array([rows[fold_of == fold].mean() for fold in np.unique(fold_of)])
     return Difference(int(rows.sum()), se, float(folds.mean()), float(folds.std(ddof=1) / np.sqrt(len(folds))))
 
 

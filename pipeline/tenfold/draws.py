@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 ALL_DIGITS: Final = 1000  # no fold's number: what is fitted on all training digits draws under this one
+RESERVE: Final = 1001  # nor this: of what is fitted on the digits that no fold validates
 
 
 @dataclass(frozen=True)

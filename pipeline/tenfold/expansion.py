@@ -1,4 +1,7 @@
-"""The expanded training set, batch by batch: real digits, generated ones beside them, all of them warped."""
+"""The expanded training set, batch by batch: real digits, generated ones beside them, all of them warped.
+
+A net's opinion of generated digits may leave some of them out, or be learnt in place of their labels.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from tenfold.schedule import passes_per_epoch, steps_per_epoch
@@ -13,6 +17,17 @@ from tenfold.settings import Warp
 from tenfold.warp import warped
 
 Sampler = Callable[[Tensor, torch.Generator], Tensor]  # labels (N,) -> images uint8 (N, 28, 28)
+Opinion = Callable[[Tensor], Tensor]  # images uint8 (N, 28, 28) -> probabilities float (N, 10)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An epoch's generated digits."""
+
+    images: Tensor  # uint8 (M, 28, 28)
+    labels: Tensor  # int64 (M,), what was asked for
+    targets: Tensor  # float (M, 10), what is to be learnt
+    left_out: Tensor  # bool (M,): a real digit is shown in its place
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,8 @@ class Expansion:
     epoch_images: int
     share: float = 0.0  # of generated digits in a batch
     sample: Sampler | None = None  # draws generated digits; None means none
+    least_probability: float = 0.0  # that an opinion must give a generated digit's label, or it is left out
+    soft_labels: bool = False  # whether an opinion of a generated digit is learnt in its label's place
 
     @property
     def generated_per_step(self) -> int:
@@ -42,26 +59,48 @@ class Expansion:
         """Batches in an epoch."""
         return steps_per_epoch(len(self.images), self.epoch_images, self.real_per_step)
 
-    def epoch(self, draws: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """An epoch's batches: float (B, 1, 28, 28) in [0, 1] and labels (B,), all decided by `draws`.
+    @property
+    def asks(self) -> bool:
+        """Whether an opinion of generated digits is of use."""
+        return self.generated_per_step > 0 and (self.least_probability > 0 or self.soft_labels)
 
-        Real digits come in a new order each pass; generated ones have balanced labels and are new each epoch.
+    def generated(self, draws: torch.Generator, opinion: Opinion | None = None) -> Generated:
+        """An epoch's generated digits, with balanced labels. All are taken as they are where there is no opinion."""
+        device, n = self.images.device, self.steps * self.generated_per_step
+        if not n or self.sample is None:
+            labels = self.labels[:0]
+            return Generated(self.images[:0], labels, _one_hot(labels), labels.bool())
+        balanced = torch.arange(n, device=device) % 10
+        labels = balanced[torch.randperm(n, generator=draws, device=device)]
+        images = self.sample(labels, draws)
+        if opinion is None:
+            return Generated(images, labels, _one_hot(labels), torch.zeros_like(labels, dtype=torch.bool))
+        said = opinion(images)
+        left_out = said.gather(1, labels[:, None]).squeeze(1) < self.least_probability
+        return Generated(images, labels, said if self.soft_labels else _one_hot(labels), left_out)
+
+    def batches(self, generated: Generated, draws: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """An epoch's batches: float (B, 1, 28, 28) in [0, 1] and targets float (B, 10), all decided by `draws`.
+
+        Real digits come in a new order each pass.
         """
         device, n = self.images.device, len(self.images)
         passes = passes_per_epoch(n, self.steps, self.real_per_step)
         order = torch.cat([torch.randperm(n, generator=draws, device=device) for _ in range(passes)])
-        made_images, made_labels = self._generated(self.steps * self.generated_per_step, draws)
+        stand_in = torch.randint(n, (len(generated.labels),), generator=draws, device=device)
+        out = generated.left_out
+        made_images = torch.where(out[:, None, None], self.images[stand_in], generated.images)
+        made_targets = torch.where(out[:, None], _one_hot(self.labels[stand_in]), generated.targets)
+        targets = _one_hot(self.labels)
         for step in range(self.steps):
             real = order[step * self.real_per_step : (step + 1) * self.real_per_step]
             made = slice(step * self.generated_per_step, (step + 1) * self.generated_per_step)
             images = torch.cat([self.images[real], made_images[made]])
-            labels = torch.cat([self.labels[real], made_labels[made]])
-            yield warped(images.unsqueeze(1).float().div_(255), self.warp, draws), labels
+            yield (
+                warped(images.unsqueeze(1).float().div_(255), self.warp, draws),
+                torch.cat([targets[real], made_targets[made]]),
+            )
 
-    def _generated(self, n: int, draws: torch.Generator) -> tuple[Tensor, Tensor]:
-        device = self.images.device
-        if not n or self.sample is None:
-            return self.images[:0], self.labels[:0]
-        balanced = torch.arange(n, device=device) % 10
-        labels = balanced[torch.randperm(n, generator=draws, device=device)]
-        return self.sample(labels, draws), labels
+
+def _one_hot(labels: Tensor) -> Tensor:
+    return F.one_hot(labels, 10).float()

@@ -17,7 +17,7 @@ from tenfold.classifier import Classifier
 from tenfold.compute import autocast
 from tenfold.draws import Stream
 from tenfold.errors import Diverged
-from tenfold.expansion import Expansion
+from tenfold.expansion import Expansion, Opinion
 from tenfold.muon import Muon
 from tenfold.schedule import MovingAverage, RateCut, cut_rate, warm_up_then_decay
 from tenfold.settings import Fit, Net, Settings
@@ -64,14 +64,16 @@ def fit_classifier(
         net.train()
         peak = cut_rate(rate_cuts, epoch)
         losses = torch.zeros(expansion.steps, device=device)  # read once an epoch: reading waits for the device
-        for step, (images, labels) in enumerate(expansion.epoch(draws)):
+        opinion = _opinion(averaged.net) if expansion.asks and epoch else None  # a net at its start has none
+        generated = expansion.generated(draws, opinion)
+        for step, (images, targets) in enumerate(expansion.batches(generated, draws)):
             n = epoch * expansion.steps + step
             rate = peak * warm_up_then_decay(n, steps, fit.warmup)
             muon.param_groups[0]["lr"], adamw.param_groups[0]["lr"] = fit.kernel_lr * rate, fit.lr * rate
             net.zero_grad(set_to_none=True)
             with autocast(settings.compute):
                 logits = net(images.contiguous(memory_format=torch.channels_last))
-                loss = F.cross_entropy(logits, labels, label_smoothing=fit.label_smoothing)
+                loss = F.cross_entropy(logits, targets, label_smoothing=fit.label_smoothing)
             loss.backward()
             muon.step()
             adamw.step()
@@ -79,10 +81,22 @@ def fit_classifier(
             losses[step] = loss.detach()
         _require_finite(losses, fit, epoch, steps, peak)
         record: dict[str, Any] = {"epoch": epoch + 1, "epochs": fit.epochs, "loss": round(float(losses.mean()), 6)}
+        if expansion.asks:
+            record |= {"generated": len(generated.labels), "left_out": int(generated.left_out.sum())}
         if validate:
             record |= validate(averaged.net)
         after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers))
     return averaged.net
+
+
+def _opinion(net: Classifier) -> Opinion:
+    """What the net says of generated digits."""
+
+    def opinion(images: Tensor) -> Tensor:
+        said = probabilities(net, images.cpu().numpy(), images.device)
+        return torch.from_numpy(said).to(images.device)
+
+    return opinion
 
 
 def outline(settings: Net) -> dict[str, nn.Module]:

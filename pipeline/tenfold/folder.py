@@ -5,6 +5,7 @@ runs/<name>/
     metrics.jsonl                                 a line an epoch, from every fold and stage
     fold-0-net-0/, ..., light/                    one folder a classifier: weights, answers, done.json
     fold-0-generator/, ..., generator/            one folder a generator: weights, grids, done.json
+    cas-0/, ...                                   one folder a net that scores the generator
     oof.npz, test_probabilities.npz, pictures.npz, metrics.json, done.json
     submission.csv, report.html, models as *.onnx
 """
@@ -51,6 +52,15 @@ class RunFolder:
     def fold_generator(self, fold: int) -> Path:
         """The folder of a fold's generator."""
         return self.path / f"fold-{fold}-generator"
+
+    @property
+    def reserve_generator(self) -> Path:
+        """The folder of the one generator of all folds, where there is a reserve to fit it on."""
+        return self.path / "reserve-generator"
+
+    def cas(self, seed: int) -> Path:
+        """The folder of a net that learns from the shipped generator's digits alone, to score them."""
+        return self.path / f"cas-{seed}"
 
     @property
     def light(self) -> Path:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
 from tenfold.folder import DATA, OOF, RunFolder
+from tenfold.folds import NOT_VALIDATED
 from tenfold.record import finished, read_npz
 from tenfold.settings import Settings
 from tenfold.weights import CLASSIFIER
@@ -61,8 +62,9 @@ def guard(first: Parent, digits: Digits, fold_of: npt.NDArray[np.int64], test: D
     """Raise BadInput where a net to begin with has seen a digit that this run's net is validated or tested on."""
     mine, tested = digits.fingerprints(), test.fingerprints()
     for ancestor in _line(first):
-        stored = read_npz(ancestor.run.path / OOF, ("fingerprint", "fold"), "give another --init")
-        seen, their_fold = stored["fingerprint"], stored["fold"]
+        stored = read_npz(ancestor.run.path / OOF, ("fingerprint", "fold", "reserved"), "give another --init")
+        seen = np.concatenate([stored["fingerprint"], stored["reserved"]])
+        their_fold = np.concatenate([stored["fold"], np.full(len(stored["reserved"]), NOT_VALIDATED)])
         if ancestor.overlap["honest"]:  # a leaked one marks this run instead
             _refuse(np.isin(tested, seen).sum(), ancestor, "is tested on")
         for fold in range(int(fold_of.max()) + 1):

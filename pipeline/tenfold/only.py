@@ -10,6 +10,7 @@ from typing import Final
 
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
+from tenfold.plan import expanding
 from tenfold.settings import Settings
 from tenfold.tasks import trained
 
@@ -30,7 +31,7 @@ def chosen(words: str, settings: Settings) -> frozenset[str]:
         raise BadInput(f"only: is {words or 'empty'} where {FORMS} belongs")
     fold = _number("fold", values[0], settings.folds)
     nets = range(settings.nets) if len(values) == 1 else [_number("net", values[1], settings.nets)]
-    return frozenset({run.fold_generator(fold).name, *(run.net(fold, net).name for net in nets)})
+    return frozenset({expanding(settings, run, fold).name, *(run.net(fold, net).name for net in nets)})
 
 
 def left(settings: Settings, run: RunFolder) -> list[str]:
@@ -39,7 +40,7 @@ def left(settings: Settings, run: RunFolder) -> list[str]:
     for fold in range(settings.folds):
         nets = [net for net in range(settings.nets) if not trained(run.net(fold, net))]
         expands = settings.cgan.share > 0
-        if len(nets) == settings.nets or (not nets and expands and not trained(run.fold_generator(fold))):
+        if len(nets) == settings.nets or (not nets and expands and not trained(expanding(settings, run, fold))):
             words.append(f"fold={fold}")
         else:
             words += [f"fold={fold},net={net}" for net in nets]

@@ -6,15 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tenfold import cgan_fit, fit, pool
+from tenfold.cgan_fit import sampler
 from tenfold.digits import Digits
-from tenfold.draws import ALL_DIGITS, Stream
+from tenfold.draws import ALL_DIGITS, RESERVE, Stream
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
+from tenfold.folds import NOT_VALIDATED
 from tenfold.inherit import Parent
 from tenfold.progress import Planned
 from tenfold.settings import Net, Settings
@@ -23,16 +27,24 @@ from tenfold.tasks import (
     CLASSIFIER_STAGE,
     ClassifierTask,
     GeneratorTask,
+    collapsed,
     fit_classifier_task,
     fit_generator_task,
     made_ready,
     trained,
 )
+from tenfold.weights import GENERATOR, load_generator
+
+CAS_DIGITS: Final = 42_000  # as many as the competition has to train on, balanced
+CAS_EPOCHS: Final = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trainings of one run, in two rounds: a fold's nets are shown the digits of its generator."""
+    """The trainings of one run, in three rounds.
+
+    A fold's nets are shown the digits of its generator, and the generator that ships is scored once it is fitted.
+    """
 
     settings: Settings
     folder: RunFolder
@@ -47,11 +59,12 @@ class Plan:
         return range(self.settings.folds)
 
     def places(self) -> list[Path]:
-        """The folder of every training."""
+        """The folder of every training of the first two rounds."""
         return [*self._fold_generators(), *self._fold_nets(), self.folder.light, self.folder.generator]
 
     def _fold_generators(self) -> list[Path]:
-        return [self.folder.fold_generator(fold) for fold in self._folds if self._expands]
+        """Of the generators whose digits the folds' nets are shown."""
+        return list(dict.fromkeys(expanding(self.settings, self.folder, fold) for fold in self._folds if self._expands))
 
     def _fold_nets(self) -> list[Path]:
         return [self.folder.net(fold, net) for fold, net in product(self._folds, range(self.settings.nets))]
@@ -68,6 +81,8 @@ class Plan:
         said += [made_ready(self.folder, place, CLASSIFIER_STAGE, nets) for place in self._fold_nets()]
         said.append(made_ready(self.folder, self.folder.light, CLASSIFIER_STAGE, fit.outline(light(settings).net)))
         said.append(made_ready(self.folder, self.folder.generator, CGAN_STAGE, players))
+        scorer = fit.outline(scoring(settings).net)
+        said += [made_ready(self.folder, place, CLASSIFIER_STAGE, scorer) for place in self._scorers()]
         return [sentence for sentence in said if sentence]
 
     def _wanted(self, name: str) -> bool:
@@ -77,21 +92,39 @@ class Plan:
         return self._wanted(place.name) and not trained(place)
 
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
-        """Raise BadInput where a batch holds more digits than a fold trains on."""
-        fewest = len(fold_of) - int(np.bincount(fold_of).max())
-        for name, size in (
-            ("fit.batch-size", self.settings.fit.batch_size),
-            ("cgan.batch-size", self.settings.cgan.batch_size),
-        ):
-            if size > fewest:
-                raise BadInput(f"{name}: is {size} where a fold trains on {fewest:,} digits; ask for no more than that")
+        """Raise BadInput where a batch holds more digits than there are to train on."""
+        settings = self.settings
+        in_a_fold = len(fold_of) - int(np.bincount(fold_of[fold_of != NOT_VALIDATED]).max())
+        for name, size in (("fit.batch-size", settings.fit.batch_size), ("cgan.batch-size", settings.cgan.batch_size)):
+            if size > in_a_fold:
+                raise BadInput(
+                    f"{name}: is {size} where a fold trains on {in_a_fold:,} digits; ask for no more than that"
+                )
+        reserved = int((fold_of == NOT_VALIDATED).sum())
+        if settings.cgan.reserve and settings.cgan.batch_size > reserved:
+            raise BadInput(
+                f"cgan.batch-size: is {settings.cgan.batch_size} where the reserve holds {reserved:,} digits; "
+                "ask for no more than that, or for a larger --cgan.reserve"
+            )
 
     def first_round(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[pool.Task]:
-        """What is left of the folds' generators, each fitted on what its fold trains on."""
+        """What is left of the folds' generators, each fitted on what its fold trains on, or on the reserve."""
+        if self.settings.cgan.reserve:
+            place = self.folder.reserve_generator
+            if self._left(place):
+                reserved = digits.take(fold_of == NOT_VALIDATED)
+                yield self._generator(place, self.settings, Stream(self.settings.seed, RESERVE), reserved)
+            return
         for fold in self._folds:
             place = self.folder.fold_generator(fold)
             if self._expands and self._left(place):
-                yield self._generator(place, Stream(self.settings.seed, fold), digits.take(fold_of != fold))
+                train = digits.take(fold_of != fold)
+                yield self._generator(place, self.settings, Stream(self.settings.seed, fold), train)
+
+    def collapsed(self) -> list[str]:
+        """The names of the generators that have collapsed; those of the folds are used for nothing."""
+        every = (*self._fold_generators(), self.folder.generator)
+        return [place.name for place in every if collapsed(place, self.settings.cgan)]
 
     def second_round(
         self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None
@@ -105,7 +138,7 @@ class Plan:
                     Stream(self.settings.seed, fold, net),
                     train=digits.take(fold_of != fold),
                     validation=digits.take(fold_of == fold),
-                    generator=self.folder.fold_generator(fold).name if self._expands else None,
+                    generator=self._shown(fold),
                     init=parent.net(fold, net) if parent else None,
                     name=place.name,
                     run=self.folder,
@@ -124,7 +157,40 @@ class Plan:
             )
             yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
         if self._left(self.folder.generator):
-            yield self._generator(self.folder.generator, Stream(self.settings.seed, ALL_DIGITS), digits)
+            stream = Stream(self.settings.seed, ALL_DIGITS)
+            yield self._generator(self.folder.generator, shipped(self.settings), stream, digits)
+
+    def third_round(self, test: Digits, n: int = CAS_DIGITS) -> Iterator[pool.Task]:
+        """What is left of the nets that score the generator: each learns from `n` of its digits and reads the test's.
+
+        `test` is labelled, for the record alone.
+        """
+        for seed, place in enumerate(self._scorers()):
+            if not trained(place):
+                stream = Stream(self.settings.seed, ALL_DIGITS, seed)
+                drawn = self._drawn(stream, n)
+                argument = ClassifierTask(
+                    scoring(self.settings), stream, drawn, test, None, None, place.name, self.folder
+                )
+                yield pool.Task(place.name, fit_classifier_task, argument)
+
+    def _scorers(self) -> list[Path]:
+        return [self.folder.cas(seed) for seed in range(self.settings.cgan.cas_seeds)]
+
+    def _drawn(self, stream: Stream, n: int) -> Digits:
+        """`n` digits of the generator that ships, as many of each class."""
+        cgan = self.settings.cgan
+        sample = sampler(load_generator(self.folder.generator / GENERATOR, cgan), cgan.z_dim)
+        labels = torch.arange(n) % 10
+        images = sample(labels, torch.Generator().manual_seed(stream.seed_of("cas")))
+        return Digits.of("generated", images.numpy(), labels.numpy())
+
+    def _shown(self, fold: int) -> str | None:
+        """The name of the generator whose digits a fold's nets are shown."""
+        if not self._expands:
+            return None
+        place = expanding(self.settings, self.folder, fold)
+        return None if collapsed(place, self.settings.cgan) else place.name
 
     def planned(self) -> list[Planned]:
         """The wanted trainings with their epochs, for a forecast."""
@@ -133,13 +199,30 @@ class Plan:
             *(Planned(place.name, "fold generator", settings.cgan.epochs) for place in self._fold_generators()),
             *(Planned(place.name, "net", settings.fit.epochs) for place in self._fold_nets()),
             Planned(self.folder.light.name, "light", settings.light.epochs),
-            Planned(self.folder.generator.name, "generator", settings.cgan.epochs),
+            Planned(self.folder.generator.name, "generator", settings.generator.epochs),
+            *(Planned(place.name, "scorer", CAS_EPOCHS) for place in self._scorers()),
         ]
         return [training for training in every if self._wanted(training.name)]
 
-    def _generator(self, place: Path, stream: Stream, train: Digits) -> pool.Task:
-        argument = GeneratorTask(self.settings, stream, train, place.name, self.folder)
+    def _generator(self, place: Path, settings: Settings, stream: Stream, train: Digits) -> pool.Task:
+        argument = GeneratorTask(settings, stream, train, place.name, self.folder)
         return pool.Task(place.name, fit_generator_task, argument)
+
+
+def expanding(settings: Settings, folder: RunFolder, fold: int) -> Path:
+    """The folder of the generator whose digits a fold's nets are shown, where settings ask for any."""
+    return folder.reserve_generator if settings.cgan.reserve else folder.fold_generator(fold)
+
+
+def shipped(settings: Settings) -> Settings:
+    """The settings under which the generator that ships is fitted."""
+    return replace(settings, cgan=replace(settings.cgan, epochs=settings.generator.epochs))
+
+
+def scoring(settings: Settings) -> Settings:
+    """The settings under which a net learns from generated digits alone, which scores their generator."""
+    settings = light(settings)
+    return replace(settings, fit=replace(settings.fit, epochs=CAS_EPOCHS), cgan=replace(settings.cgan, share=0.0))
 
 
 def light(settings: Settings) -> Settings:

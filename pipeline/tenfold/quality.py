@@ -6,8 +6,9 @@ generator is held against real digits that neither of the two was trained on.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from torch import Tensor
 from tenfold.classifier import Classifier
 from tenfold.expansion import Sampler
 from tenfold.fit import features
+from tenfold.table import markdown
 
 MOST_DIGITS: Final = 5000  # of each kind that are compared
 MOST_NEAREST: Final = 2000  # whose nearest training digit is looked for
@@ -59,6 +61,23 @@ class Quality:
     nearest_px: float  # median distance to the nearest training digit, in pixels of full ink
     nearest_floor_px: float
     copies: float  # share nearer to a training digit than 99 % of unseen real digits are; real ones: 0.01
+
+
+def summary(scores: Mapping[str, Any]) -> str:
+    """A Quality as plain values, with "cas", the scores of nets that learnt from generated digits, as Markdown."""
+    lines = [["read as what was asked for", f"{scores['agreement_mean']:.4f}", ""]]
+    if scores["cas"]:
+        mean, std = np.mean(scores["cas"]), np.std(scores["cas"], ddof=1) if len(scores["cas"]) > 1 else 0.0
+        lines.insert(0, [f"CAS, {len(scores['cas'])} nets", f"{mean:.4f} ± {std:.4f}", ""])
+    lines.append(["Fréchet distance", f"{scores['frechet']:.3f}", f"{scores['frechet_floor']:.3f}"])
+    lines += [
+        [name, f"{scores['manifold'][name]:.3f}", f"{scores['manifold_floor'][name]:.3f}"]
+        for name in ("precision", "recall", "density", "coverage")
+    ]
+    near = [f"{scores[name]:.2f}" for name in ("nearest_px", "nearest_floor_px")]
+    lines.append(["distance to the nearest training digit", *near])
+    lines.append(["nearer than 99 % of unseen real ones", f"{scores['copies']:.3f}", "0.010"])
+    return markdown([f"of {scores['digits']:,} digits", "generated", "real, unseen"], lines)
 
 
 def measured(

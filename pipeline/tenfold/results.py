@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,16 +10,19 @@ import numpy.typing as npt
 import torch
 
 from digit_recognizer import submission
-from tenfold import artefacts, atomic, ensemble, judge, quality
+from tenfold import artefacts, atomic, ensemble, judge, quality, sources
 from tenfold.cgan_fit import sampler
 from tenfold.classifier import Classifier
 from tenfold.digits import Digits
 from tenfold.draws import ALL_DIGITS, Stream
-from tenfold.errors import RunFailed
+from tenfold.errors import BadInput, RunFailed
 from tenfold.folder import OOF, PICTURES, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.folds import NOT_VALIDATED
 from tenfold.plan import light
-from tenfold.record import npz
+from tenfold.record import npz, read_npz
 from tenfold.report import page
+from tenfold.settings import Data
+from tenfold.tasks import ANSWERS
 from tenfold.weights import CLASSIFIER, GENERATOR, load_classifier, load_generator
 from tenfold_onnx import runtime
 from tenfold_onnx.contract import CLASSIFIER_ONNX, LIGHT_ONNX
@@ -30,7 +33,12 @@ PARITY_ROWS: Final = 1000  # test rows on which torch is asked too; the parity c
 
 
 def held_out(folder: RunFolder, digits: Digits, fold_of: npt.NDArray[np.int64]) -> float:
-    """Store the calibrated out-of-fold answers, and what of the digits the report shows; give the temperature."""
+    """Store the calibrated out-of-fold answers, and what of the digits the report shows; give the temperature.
+
+    They cover the rows that a fold validates; of the reserve only the fingerprints are kept.
+    """
+    reserved = digits.take(fold_of == NOT_VALIDATED).fingerprints()
+    digits, fold_of = digits.take(fold_of != NOT_VALIDATED), fold_of[fold_of != NOT_VALIDATED]
     labels = digits.known_labels()
     said = ensemble.out_of_fold(folder, fold_of, folder.settings().nets)
     temperature = ensemble.fitted_temperature(said, labels)
@@ -41,6 +49,7 @@ def held_out(folder: RunFolder, digits: Digits, fold_of: npt.NDArray[np.int64]) 
         fold=fold_of,
         origin=digits.origin,
         fingerprint=digits.fingerprints(),
+        reserved=reserved,
     )
     atomic.write(folder.path / OOF, oof)
     atomic.write(folder.path / PICTURES, page.pictures(calibrated, digits))
@@ -66,9 +75,10 @@ def answer(folder: RunFolder, test: Digits, temperature: float) -> None:
     atomic.write(folder.path / SUBMISSION, submission.render(said.label))
 
 
-def scored(folder: RunFolder, digits: Digits, test: Digits, temperature: float) -> dict[str, Any]:
-    """What the run's answers and models are worth, as plain values."""
-    data = folder.settings().data
+def scored(folder: RunFolder, digits: Digits, test: Digits, known: Digits | None, temperature: float) -> dict[str, Any]:
+    """What the run's answers and models are worth, as plain values; `known` is `test` as `labelled` gives it."""
+    settings = folder.settings()
+    data = settings.data
     submitted = submission.read(folder.path / SUBMISSION)
     light_labels = runtime.Classifier(folder.path / LIGHT_ONNX).predict(test.images).label
     verdict, light_verdict = judge.verdicts(data, test, submitted, light_labels)
@@ -77,15 +87,34 @@ def scored(folder: RunFolder, digits: Digits, test: Digits, temperature: float) 
         "cross_validation": asdict(ensemble.stored_cross_validation(folder)),
         "judge": verdict,
         "judge_light": light_verdict,
-        "generator": _quality(folder, digits, test),
+        "generator": generator_quality(folder, digits, known or test, settings.cgan.cas_seeds if known else 0),
         "temperature": temperature,
     }
 
 
-def _quality(folder: RunFolder, digits: Digits, test: Digits) -> dict[str, Any] | None:
-    """How good the generator that ships is; None where there are too few test digits to hold it against."""
+def labelled(test: Digits, data: Data) -> Digits | None:
+    """The test digits with their labels, for scores alone; None, and a printed reason, where nobody knows them."""
+    try:
+        return replace(test, labels=judge.answer_key(test, sources.reference(data)))
+    except BadInput as reason:
+        print(f"no classification accuracy score: {reason}")
+        return None
+
+
+def generator_quality(folder: RunFolder, digits: Digits, test: Digits, scorers: int) -> dict[str, Any] | None:
+    """How good the generator that ships is; None where there are too few test digits to hold it against.
+
+    "cas" has the classification accuracy score of each of `scorers` nets, which learnt from its digits alone
+    (S. Ravuri, O. Vinyals, "Classification Accuracy Score for Conditional Generative Models", NeurIPS 2019). They
+    need labelled `test` digits.
+    """
     if len(test) < quality.LEAST_UNSEEN:
         return None
+    scores = []
+    for seed in range(scorers):
+        path = folder.cas(seed) / ANSWERS
+        said = read_npz(path, ("validation",), "the same command fits that net anew")["validation"].argmax(1)
+        scores.append(float((said == test.known_labels()).mean()))
     settings = folder.settings()
     device = torch.device(settings.compute.device)
     net = load_classifier(folder.light / CLASSIFIER, light(settings).net).to(device)
@@ -93,4 +122,5 @@ def _quality(folder: RunFolder, digits: Digits, test: Digits) -> dict[str, Any] 
     generator = load_generator(folder.generator / GENERATOR, settings.cgan).to(device)
     sample = sampler(generator, settings.cgan.z_dim)
     seed = Stream(settings.seed, ALL_DIGITS).seed_of("quality")
-    return asdict(quality.measured(net, sample, digits.images, test.images, seed, device))
+    found = quality.measured(net, sample, digits.images, test.images, seed, device)
+    return {"cas": scores, **asdict(found)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,8 +32,8 @@ from tenfold.overlap import Overlap
 from tenfold.plan import Plan
 from tenfold.progress import watched
 from tenfold.record import finished
-from tenfold.report import page
-from tenfold.settings import Settings
+from tenfold.report import page, portrait
+from tenfold.settings import Compute, Settings
 from tenfold.sources import Sources
 from tenfold.tasks import order_rate_cut, rate_cuts
 
@@ -80,7 +81,7 @@ def run(
         digits, overlapping = _guarded(folder, found, settings, parent)
         test = found.test
         del found  # Kaggle's rows and MNIST's again, 110 MB
-        fold_of = folds.stratified(digits, settings.folds, settings.seed)
+        fold_of = folds.stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
         plan.require_full_batches(fold_of)
         if parent:
             inherit.guard(parent, digits, fold_of, test)
@@ -89,18 +90,21 @@ def run(
         earlier_s = timing.covered(folder.epochs())
         side_by_side = cluster.room(settings.compute) if cluster else settings.compute.workers
         with watched(plan.planned(), folder, side_by_side, tensorboard) as report:
-            for tasks in (plan.first_round(digits, fold_of), plan.second_round(digits, fold_of, parent)):
-                if cluster:
-                    cluster.run_all(tasks, settings.compute, report)
-                else:
-                    pool.run_all(tasks, settings.compute.workers, report)
-        if part:
-            _tell_left(folder, settings)
-            return None
+            carry_out(plan.first_round(digits, fold_of), settings.compute, report, cluster)
+            carry_out(plan.second_round(digits, fold_of, parent), settings.compute, report, cluster)
+            for name in plan.collapsed():
+                print(f"{name} has collapsed: no net was shown its digits, which differ too little")
+            if part:
+                _tell_left(folder, settings)
+                return None
+            known = results.labelled(test, settings.data) if settings.cgan.cas_seeds else None
+            if known:
+                carry_out(plan.third_round(known), settings.compute, report, cluster)
         temperature = results.held_out(folder, digits, fold_of)
         artefacts.export(folder, temperature)
         results.answer(folder, test, temperature)
-        metrics = results.scored(folder, digits, test, temperature) | {
+        metrics = results.scored(folder, digits, test, known, temperature) | {
+            "collapsed": plan.collapsed(),
             "honest": overlapping.honest,
             "overlap": asdict(overlapping),
             "rate_cuts": {
@@ -110,9 +114,20 @@ def run(
         }
         folder.write_json(METRICS, metrics)
         artefacts.sign(folder)
+        portrait.write(folder)
         atomic.write(path / REPORT, page.render(folder).encode())
         record.finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
+
+
+def carry_out(
+    tasks: Iterable[pool.Task], layout: Compute, report: Callable[[dict[str, Any]], None], cluster: Cluster | None
+) -> None:
+    """Do a round of a plan, here or on the nodes of a cluster."""
+    if cluster:
+        cluster.run_all(tasks, layout, report)
+    else:
+        pool.run_all(tasks, layout.workers, report)
 
 
 def _cut_rates(plan: Plan, factor: float) -> None:

@@ -44,6 +44,12 @@ def warm_up_then_decay(step: int, steps: int, warmup: float) -> float:
     return progress / rise if progress < rise else (steps - progress) / (steps - rise)
 
 
+def decay_at_end(step: int, steps: int, share: float) -> float:
+    """Factor on the learning rate: 1, and over the last `share` of all steps linearly to 0."""
+    left, fall = steps - step - 0.5, share * steps
+    return left / fall if left < fall else 1.0
+
+
 class MovingAverage(Generic[Module]):
     """Exponential moving average of a net's weights and statistics, in `net`.
 

@@ -20,6 +20,9 @@ Source = Literal["auto", "kaggle", "mnist", "sample"]
 OverlapPolicy = Literal["honest", "allow"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "fp32", "bf16"]
+Loss = Literal["non-saturating", "least-squares", "hinge"]
+Condition = Literal["projection", "planes"]
+Collapsed = Literal["stop", "leave-out"]
 Part = TypeVar("Part")
 
 MOST: Final = 2**20  # digits a batch: beyond this a number is a slip of the finger
@@ -154,6 +157,13 @@ class Cgan:
 
     share: float = 0.02
     """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
+    reserve: float = 0.0
+    """Share of the training digits that no fold validates, on which one generator for all folds is fitted; 0 fits
+    one in each fold, on what the fold trains on."""
+    least_probability: float = 0.0
+    """A generated digit to which the net that is being trained gives its label less than this is left out."""
+    soft_labels: bool = False
+    """Generated digits are learnt with the probabilities of the net that is being trained, not with their label."""
     epochs: int = 2
     """Passes over the training part."""
     epoch_images: int = 2048
@@ -162,23 +172,69 @@ class Cgan:
     """Real digits a step; as many are generated."""
     z_dim: int = 64
     """Width of the latent vector."""
+    class_dim: int = 64
+    """Width of the generator's class embedding."""
+    class_std: float = 0.2
+    """Standard deviation of the embedding's first values; z has 1, and the weaker one waits until z counts."""
     width: int = 16
     """Channels of the narrowest layer of both players."""
+    trunk: int = 14
+    """Side of the largest map that the generator convolves at: 14 or 28."""
+    skip: bool = False
+    """Residual connections in both players."""
+    condition: Condition = "projection"
+    """How the discriminator is told the digit: by the projection of its features, or as further planes."""
+    loss: Loss = "non-saturating"
+    """What the players are after."""
+    r1: float = 0.0
+    """Weight gamma of the penalty on the discriminator's gradient at real digits; 0 for none."""
+    shift_px: float = 0.0
+    """Largest shift either way of what the discriminator sees, real or generated, pixels; 0 for none."""
     lr: float = 0.001
     """Adam's learning rate for both players."""
+    lr_decay: float = 0.0
+    """Share of all steps, the last ones, over which the learning rate falls to 0."""
     ema_decay: float = 0.99
     """What the averaged generator keeps of itself at each step; the average is what draws."""
+    least_variety: float = 0.3
+    """A generator whose digits of a class differ less than this share of how real ones do has collapsed."""
+    collapsed: Collapsed = "stop"
+    """What then: stop the run, or leave that generator's digits out."""
+    cas_seeds: int = 0
+    """Nets trained on the shipped generator's digits alone, to score it on the test rows; 0 for none."""
 
     def __post_init__(self) -> None:
         _require_finite(self, "cgan")
         _require(0 <= self.share <= 0.9, "cgan.share", self.share, "a share from 0 to 0.9")
+        _require(0 <= self.reserve <= 0.5, "cgan.reserve", self.reserve, "a share from 0 to 0.5")
+        ok = 0 <= self.least_probability < 1
+        _require(ok, "cgan.least-probability", self.least_probability, "a number from 0 to below 1")
         _require(self.epochs >= 1, "cgan.epochs", self.epochs, "a whole number from 1")
         _require(self.epoch_images >= 1, "cgan.epoch-images", self.epoch_images, "a whole number from 1")
         _require(2 <= self.batch_size <= MOST, "cgan.batch-size", self.batch_size, f"a whole number from 2 to {MOST}")
         _require(1 <= self.z_dim <= 1024, "cgan.z-dim", self.z_dim, "a whole number from 1 to 1024")
+        _require(1 <= self.class_dim <= 1024, "cgan.class-dim", self.class_dim, "a whole number from 1 to 1024")
+        _require(0 < self.class_std <= 10, "cgan.class-std", self.class_std, "a number above 0, at most 10")
         _require(4 <= self.width <= 512, "cgan.width", self.width, "a whole number from 4 to 512")
+        _require(self.trunk in (14, 28), "cgan.trunk", self.trunk, "14 or 28")
+        _require(0 <= self.r1 <= 1000, "cgan.r1", self.r1, "a number from 0 to 1000")
+        _require(0 <= self.shift_px <= 14, "cgan.shift-px", self.shift_px, "a number of pixels from 0 to 14")
         _require(0 < self.lr < 1, "cgan.lr", self.lr, "a number between 0 and 1")
+        _require(0 <= self.lr_decay <= 1, "cgan.lr-decay", self.lr_decay, "a share from 0 to 1")
         _require(0 <= self.ema_decay < 1, "cgan.ema-decay", self.ema_decay, "a number from 0 to below 1")
+        _require(0 <= self.least_variety <= 1, "cgan.least-variety", self.least_variety, "a share from 0 to 1")
+        _require(0 <= self.cas_seeds <= 100, "cgan.cas-seeds", self.cas_seeds, "a whole number from 0 to 100")
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """The generator for other programs, fitted on all training digits with the settings of `cgan`."""
+
+    epochs: int = 2
+    """Passes over all training digits."""
+
+    def __post_init__(self) -> None:
+        _require(self.epochs >= 1, "generator.epochs", self.epochs, "a whole number from 1")
 
 
 @Parameter(name="*")
@@ -219,6 +275,7 @@ class Settings:
     fit: Fit = field(default_factory=Fit)
     light: Light = field(default_factory=Light)
     cgan: Cgan = field(default_factory=Cgan)
+    generator: Shipped = field(default_factory=Shipped)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
@@ -274,6 +331,9 @@ def _read(now: Any, value: Any, name: str, choices: tuple[Any, ...]) -> Any:
             return float(value)
         except OverflowError as error:
             raise BadInput(f"{name}: is a number of {len(str(value))} digits; give a smaller one") from error
+    if isinstance(now, bool):
+        _require(type(value) is bool, name, value, "true or false")
+        return value
     if isinstance(now, int):
         _require(type(value) is int, name, value, "a whole number")
         return value

@@ -15,24 +15,25 @@ import torch
 from torch import nn
 
 from tenfold import atomic, checkpoint
-from tenfold.cgan_fit import fit_generator, sampler
+from tenfold.cgan_fit import fit_generator, sampler, variety
 from tenfold.checkpoint import FORMAT, Checkpoint, Unusable
 from tenfold.classifier import answering
 from tenfold.compute import autocast, prepare_process
 from tenfold.digits import Digits
 from tenfold.draws import Stream
-from tenfold.errors import BadInput, Diverged
+from tenfold.errors import BadInput, Diverged, RunFailed
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
 from tenfold.folder import RunFolder
 from tenfold.record import DONE, finish, finished, npz
 from tenfold.schedule import RateCut
-from tenfold.settings import Settings
+from tenfold.settings import Cgan, Settings
 from tenfold.weights import CLASSIFIER, GENERATOR, load_generator, save_weights
 
 ANSWERS: Final = "answers.npz"
 DIVERGED: Final = "diverged.json"
 RATE_CUTS: Final = "rate_cuts.json"
+GRIDS: Final = "grids"  # a picture of generated digits an epoch
 CGAN_STAGE: Final = "cgan"
 CLASSIFIER_STAGE: Final = "classifier"
 CURVE_DIGITS: Final = 2000  # validation digits looked at after each epoch, for the record alone
@@ -87,15 +88,22 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
     stage = _Stage(task.run, task.folder, CGAN_STAGE, report)
 
     def after_epoch(record: dict[str, Any], state: Checkpoint, grid: bytes) -> None:
-        atomic.write(task.folder / "grids" / f"epoch-{record['epoch']:03d}.png", grid)
+        atomic.write(task.folder / GRIDS / f"epoch-{record['epoch']:03d}.png", grid)
         stage.after_epoch(record, state)
 
     with stage.watched():
         generator = fit_generator(
             images, labels, task.settings, task.stream, stage.resume(), after_epoch, rate_cuts(task.folder)
         )
+    found = variety(generator, images, labels, task.settings, task.stream)
+    if found < task.settings.cgan.least_variety and task.settings.cgan.collapsed == "stop":
+        raise RunFailed(
+            f"has collapsed, its digits of a class differ {found:.2f} times as much as real ones, below "
+            f"--cgan.least-variety {task.settings.cgan.least_variety:g}; with --fresh give it more --cgan.epochs or "
+            "another --cgan.lr, or go on without its digits by --cgan.collapsed leave-out"
+        )
     save_weights(task.folder / GENERATOR, generator)
-    finish(task.folder, [GENERATOR], {"format": FORMAT})
+    finish(task.folder, [GENERATOR], {"format": FORMAT, "variety": round(found, 4)})
     stage.path.unlink(missing_ok=True)
 
 
@@ -109,7 +117,17 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
         sample = sampler(drawer.to(device), settings.cgan.z_dim)
     images = torch.from_numpy(task.train.images).to(device)
     labels = torch.from_numpy(task.train.known_labels()).to(device)
-    expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images, settings.cgan.share, sample)
+    expansion = Expansion(
+        images,
+        labels,
+        settings.warp,
+        fit.batch_size,
+        fit.epoch_images,
+        settings.cgan.share,
+        sample,
+        settings.cgan.least_probability,
+        settings.cgan.soft_labels,
+    )
     curve = task.validation.take(np.arange(min(CURVE_DIGITS, len(task.validation)))) if task.validation else None
 
     def validate(net: nn.Module) -> dict[str, float]:
@@ -144,6 +162,12 @@ def trained(folder: Path) -> bool:
     """Whether a task is done: every file of its result as it was then, and of a format that this version reads."""
     done = finished(folder)
     return done is not None and done.get("format", 1) == FORMAT
+
+
+def collapsed(folder: Path, cgan: Cgan) -> bool:
+    """Whether a fitted generator's digits of a class differ too little."""
+    done = finished(folder)
+    return done is not None and done["variety"] < cgan.least_variety
 
 
 def made_ready(run: RunFolder, folder: Path, stage: str, outline: Mapping[str, nn.Module]) -> str | None:

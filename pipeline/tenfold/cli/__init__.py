@@ -17,6 +17,7 @@ from tenfold.cli.blend import blend
 from tenfold.cli.compare import compare
 from tenfold.cli.download import download
 from tenfold.cli.export import export
+from tenfold.cli.gan import gan
 from tenfold.cli.generate import generate
 from tenfold.cli.info import info
 from tenfold.cli.join import join
@@ -70,6 +71,7 @@ for command in (
     kernel,
 ):
     app.command(command)
+app.command(gan)
 app.command(page, name="app")
 
 

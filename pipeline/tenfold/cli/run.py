@@ -108,9 +108,10 @@ def _offer_download(data: Data) -> None:
 
 
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in what `tenfold run` was not told: from --config first, then from the preset."""
+    """Fill in what `tenfold run` or `gan fit` was not told: from --config first, then from the preset."""
     _require_paths(arguments)
-    if commands != ("run",):
+    _require_whole_numbers(arguments)
+    if commands not in (("run",), ("gan", "fit")):
         return
     config = _given(arguments, "--config")
     if config is not None:
@@ -119,7 +120,6 @@ def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) 
     table = PRESETS.get(preset)  # type: ignore[call-overload]  # an unknown one is refused by its type
     if table:
         Dict(table, source=f"preset {preset}", use_commands_as_keys=False)(app, commands, arguments)
-    _require_whole_numbers(arguments)
 
 
 def _require_whole_numbers(arguments: ArgumentCollection) -> None:

@@ -113,6 +113,37 @@ def players(epochs: Sequence[Epoch]) -> Markup:
     return svg[0]
 
 
+def scores(epochs: Sequence[Epoch]) -> Markup:
+    """What the discriminator gives real and generated digits against the generator's epochs."""
+    with _drawn("scores", *HALF) as (axis, svg):
+        at = [line["epoch"] for line in epochs]
+        for kind in ("real", "generated"):
+            axis.plot(at, [line[f"score_{kind}"] for line in epochs], "o-", label=kind, markersize=4)
+        axis.set(ylabel="discriminator's mean score")
+        axis.legend(fontsize=9)
+        _over_epochs(axis, epochs)
+    return svg[0]
+
+
+def stacks(columns: Mapping[str, Sequence[str]]) -> Markup:
+    """Columns of labelled boxes, each column read from top to bottom."""
+    longest = max(map(len, columns.values()))
+    with _drawn("stacks", 4.4 * len(columns), 0.55 * longest + 0.6) as (axis, svg):
+        axis.set(xlim=(0, len(columns)), ylim=(longest, -1))
+        axis.axis("off")
+        for column, (name, boxes) in enumerate(columns.items()):
+            axis.text(column + 0.5, -0.6, name, ha="center", va="center", weight="bold")
+            colour = COLOURS[column % len(COLOURS)]
+            for row, text in enumerate(boxes):
+                box = {"boxstyle": "round,pad=0.35", "facecolor": "none", "edgecolor": colour}
+                axis.text(column + 0.5, row + 0.4, text, ha="center", va="center", fontsize=9, bbox=box)
+                if row:
+                    arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
+                    ends = (column + 0.5, row + 0.16), (column + 0.5, row - 0.36)
+                    axis.annotate("", *ends, arrowprops=arrow)
+    return svg[0]
+
+
 def variety(epochs: Sequence[Epoch]) -> Markup:
     """How much generated digits of a class differ against the generator's epochs."""
     with _drawn("variety", *HALF) as (axis, svg):

@@ -51,7 +51,7 @@ def pictures(oof: npt.NDArray[np.float32], digits: Digits) -> bytes:
 
 def render(run: RunFolder) -> str:
     """The report of a finished run. Raises BadInput where the run is unfinished, or a record of it is damaged."""
-    from tenfold.report import figures  # here, so that a run that is refused does not wait for matplotlib
+    from tenfold.report import figures, networks, portrait  # here: a run that is refused waits for no matplotlib
 
     settings = run.settings()
     metrics = run.metrics()
@@ -66,9 +66,11 @@ def render(run: RunFolder) -> str:
     counts = findings.confusion(said, labels)
     epochs = run.epochs()
     learned = [line for line in epochs if line["stage"] == "classifier"]
-    drawn = [line for line in epochs if line["task"] == run.generator.name]
+    drawn = portrait.drawn(run)
+    nets = networks.players(settings.cgan)
     if not learned or not drawn:
         raise BadInput(f"{run.path / EPOCHS}: lacks the run's epochs; run it anew with --fresh")
+    pictures_drawn = portrait.grids(run.generator)
     template = Environment(
         loader=PackageLoader("tenfold.report", "."),
         autoescape=True,
@@ -94,12 +96,16 @@ def render(run: RunFolder) -> str:
         label_errors_found=len(wrong),
         warps=_uri(_warps([images[row] for row in stored["first"].tolist()], settings.warp)),
         warp=settings.warp,
-        generated=_uri(_last_grid(run)),
+        generated=_uri(pictures_drawn[-1]),
+        film=_uri(portrait.film(pictures_drawn), "gif"),
+        networks=networks.diagram(nets),
         players=figures.players(drawn),
+        scores=figures.scores(drawn),
         varieties=figures.variety(drawn),
         variety=drawn[-1]["variety"],
         quality=metrics["generator"],
         expanded=settings.cgan.share,
+        reserve=settings.cgan.reserve,
         timeline=figures.timeline(epochs),
         seconds=timing.by_stage(epochs),
         settings=flat(to_table(settings)),
@@ -130,12 +136,5 @@ def _warps(originals: Sequence[npt.NDArray[np.uint8]], settings: Warp) -> bytes:
     return sheet_png(sheet.numpy(), 1 + WARPS)
 
 
-def _last_grid(run: RunFolder) -> bytes:
-    grids = sorted((run.generator / "grids").glob("epoch-*.png"))
-    if not grids:
-        raise BadInput(f"{run.generator / 'grids'}: holds no picture of generated digits; {UNFINISHED}")
-    return grids[-1].read_bytes()
-
-
-def _uri(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _uri(picture: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
