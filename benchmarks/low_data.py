@@ -21,7 +21,7 @@ from tenfold.fit import fit_classifier, probabilities
 from tenfold.settings import Cgan, Compute, Fit, Net, Settings
 
 SHOWN: Final = 33_600  # real digits an epoch however few there are, as in a fold of the 42,000
-EPOCHS: Final = 6
+EPOCHS: Final = 4
 
 
 def measure(n: int, shares: tuple[float, ...], cgan: Cgan, seed: int, data: Path) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from tenfold.cgan import (
     generator_loss,
     gradient_penalty,
     shifted,
-    told_apart,
 )
 from tenfold.cgan_fit import _spread, fit_generator, sampler
 from tenfold.checkpoint import Checkpoint
@@ -98,6 +97,16 @@ def test_each_epoch_leaves_a_grid_of_a_row_a_digit() -> None:
 
 
 def test_each_players_loss_is_what_its_formula_says() -> None:
+    class Told(torch.nn.Module):
+        """Scores an image by its first pixel."""
+
+        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return images[:, 0, 0, 0]
+
+    def images(scores: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
+        return torch.from_numpy(scores)[:, None, None, None].expand(-1, 1, 28, 28)
+
+    labels = torch.zeros(2, dtype=torch.int64)
     real, generated = np.array([2.0, 0.5]), np.array([-3.0, 0.5])
     d_real, d_generated = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-generated))
     expected = {
@@ -107,9 +116,9 @@ def test_each_players_loss_is_what_its_formula_says() -> None:
     }
     assert expected.keys() == AIMS.keys()
     for name, (of_discriminator, of_generator) in expected.items():
-        on_real, on_generated = torch.from_numpy(real), torch.from_numpy(generated)
-        assert float(discriminator_loss(AIMS[name], on_real, on_generated)) == pytest.approx(of_discriminator)
-        assert float(generator_loss(AIMS[name], on_generated)) == pytest.approx(of_generator)
+        found = discriminator_loss(AIMS[name], Told(), images(real), images(generated), labels)
+        assert [float(part) for part in found] == pytest.approx([of_discriminator, real.mean(), generated.mean()])
+        assert float(generator_loss(AIMS[name], Told(), images(generated), labels)) == pytest.approx(of_generator)
 
 
 def test_the_penalty_is_the_squared_gradient_that_small_steps_show() -> None:
@@ -172,8 +181,8 @@ def test_the_discriminators_step_leaves_the_generator_alone() -> None:
     generator, discriminator = Generator(SETTINGS.cgan), Discriminator(SETTINGS.cgan)
     images, labels = bars(8)
     made = generator(torch.randn(8, 8), labels)
-    scores = told_apart(discriminator, images.unsqueeze(1).float() / 255, made, labels)
-    discriminator_loss(AIMS["non-saturating"], *scores).backward()
+    real = images.unsqueeze(1).float() / 255
+    discriminator_loss(AIMS["non-saturating"], discriminator, real, made, labels)[0].backward()
     assert all(weight.grad is None for weight in generator.parameters())
     assert all(weight.grad is not None for weight in discriminator.parameters())
 

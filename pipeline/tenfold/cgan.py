@@ -135,21 +135,22 @@ AIMS: Final[Mapping[Loss, Aims]] = {
 }
 
 
-def discriminator_loss(aims: Aims, on_real: Tensor, on_generated: Tensor) -> Tensor:
-    """Of the scores (N,) that the discriminator gave real and generated digits."""
-    return aims.on_real(on_real).mean() + aims.on_generated(on_generated).mean()
+def discriminator_loss(
+    aims: Aims, discriminator: nn.Module, real: Tensor, generated: Tensor, labels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The discriminator's loss on real and generated digits (N, 1, 28, 28) of the same labels (N,).
 
-
-def generator_loss(aims: Aims, on_generated: Tensor) -> Tensor:
-    """Of the scores (N,) that the discriminator gave the generator's digits."""
-    return aims.of_generator(on_generated).mean()
-
-
-def told_apart(discriminator: nn.Module, real: Tensor, generated: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Scores (N,) of real and of generated digits with the same labels; `generated` is cut off from its generator."""
+    Then its mean scores of both. `generated` is cut off from its generator.
+    """
     scores = discriminator(torch.cat([real, generated.detach()]), torch.cat([labels, labels])).float()
     on_real, on_generated = scores.chunk(2)
-    return on_real, on_generated
+    loss = aims.on_real(on_real).mean() + aims.on_generated(on_generated).mean()
+    return loss, on_real.detach().mean(), on_generated.detach().mean()
+
+
+def generator_loss(aims: Aims, discriminator: nn.Module, generated: Tensor, labels: Tensor) -> Tensor:
+    """The generator's loss on its digits (N, 1, 28, 28) of the labels (N,) that it was asked for."""
+    return aims.of_generator(discriminator(generated, labels).float()).mean()
 
 
 def gradient_penalty(discriminator: nn.Module, real: Tensor, labels: Tensor) -> Tensor:

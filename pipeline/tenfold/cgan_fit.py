@@ -17,7 +17,6 @@ from tenfold.cgan import (
     generator_loss,
     gradient_penalty,
     shifted,
-    told_apart,
 )
 from tenfold.checkpoint import Checkpoint
 from tenfold.compute import autocast
@@ -85,8 +84,7 @@ def fit_generator(
             with autocast(settings.compute):
                 generated = generator(z, asked)
                 seen_real, seen = (shifted(part, cgan.shift_px, draws) for part in (real, generated))
-                on_real, on_generated = told_apart(discriminator, seen_real, seen, asked)
-                loss_d = discriminator_loss(aims, on_real, on_generated)
+                loss_d, *scores = discriminator_loss(aims, discriminator, seen_real, seen, asked)
             if cgan.r1 and n % PENALTY_EVERY == 0:
                 loss_d = loss_d + cgan.r1 / 2 * PENALTY_EVERY * gradient_penalty(discriminator, seen_real, asked)
             optimiser_d.zero_grad(set_to_none=True)
@@ -95,14 +93,14 @@ def fit_generator(
 
             discriminator.requires_grad_(False)  # the generator's step needs no gradient of its opponent's weights
             with autocast(settings.compute):
-                loss_g = generator_loss(aims, discriminator(seen, asked).float())
+                loss_g = generator_loss(aims, discriminator, seen, asked)
             optimiser_g.zero_grad(set_to_none=True)
             loss_g.backward()
             optimiser_g.step()
             discriminator.requires_grad_(True)
 
             averaged.update(n)
-            totals += torch.stack([loss_d, loss_g, on_real.mean(), on_generated.mean()]).detach()
+            totals += torch.stack([loss_d.detach(), loss_g.detach(), *scores])
         mean_d, mean_g, score_real, score_generated = (totals / steps).tolist()
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
             raise Diverged(

@@ -30,7 +30,16 @@ ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 EPOCHS: Final = "metrics.jsonl"
 METRICS: Final = "metrics.json"
-MEASURED: Final = ("honest", "cross_validation", "judge", "judge_light", "generator", "temperature", "seconds")
+MEASURED: Final = (
+    "honest",
+    "cross_validation",
+    "judge",
+    "judge_light",
+    "generator",
+    "collapsed",
+    "temperature",
+    "seconds",
+)
 OOF: Final = "oof.npz"
 TEST_PROBABILITIES: Final = "test_probabilities.npz"
 SUBMISSION: Final = "submission.csv"

@@ -23,5 +23,7 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
         "folds": 10,
         "net": {"channels": [32, 64, 64, 96, 128]},
         "fit": {"epochs": 20},
+        "generator": {"epochs": 40},
+        "cgan": {"cas_seeds": 3},
     },
 }

@@ -184,11 +184,11 @@ class Cgan:
     """Residual connections in both players."""
     condition: Condition = "projection"
     """How the discriminator is told the digit: by the projection of its features, or as further planes."""
-    loss: Loss = "non-saturating"
+    loss: Loss = "hinge"
     """What the players are after."""
     r1: float = 0.0
     """Weight gamma of the penalty on the discriminator's gradient at real digits; 0 for none."""
-    shift_px: float = 0.0
+    shift_px: float = 2.0
     """Largest shift either way of what the discriminator sees, real or generated, pixels; 0 for none."""
     lr: float = 0.001
     """Adam's learning rate for both players."""
@@ -230,7 +230,7 @@ class Cgan:
 class Shipped:
     """The generator for other programs, fitted on all training digits with the settings of `cgan`."""
 
-    epochs: int = 2
+    epochs: int = 12
     """Passes over all training digits."""
 
     def __post_init__(self) -> None:

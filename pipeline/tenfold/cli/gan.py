@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,8 @@ def fit(
 ) -> None:
     """Fit the generator that ships on all training digits, and export it.
 
-    The same command again continues. `tenfold run` with the same settings and --out does the rest of a run.
+    The same command again continues. It is one training, so all cores work on it unless --workers says else;
+    `tenfold run --workers 1` with the same settings and --out does the rest of a run.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ def fit(
     from tenfold.gan import fit as carry_out
     from tenfold.run import settled
 
-    asked, line = settled(settings or Settings())
+    wanted = settings or Settings()
+    asked, line = settled(replace(wanted, compute=replace(wanted.compute, workers=wanted.compute.workers or 1)))
     print(line)
     carry_out(asked, out or Path("runs") / f"{asked.data.source}-gan", fresh)
 

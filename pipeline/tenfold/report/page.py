@@ -16,6 +16,7 @@ from tenfold import ensemble, timing
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
 from tenfold.folder import DATA, ENVIRONMENT, EPOCHS, OOF, PICTURES, RunFolder
+from tenfold.plan import Plan
 from tenfold.record import npz, read_npz
 from tenfold.report import findings
 from tenfold.settings import Warp, to_table
@@ -65,9 +66,9 @@ def render(run: RunFolder) -> str:
     hard = findings.hardest(said, labels, but=wrong)[:HARDEST]
     counts = findings.confusion(said, labels)
     epochs = run.epochs()
-    learned = [line for line in epochs if line["stage"] == "classifier"]
+    nets = {place.name for place in Plan(settings, run).places()}  # not those that score the generator
+    learned = [line for line in epochs if line["stage"] == "classifier" and line["task"] in nets]
     drawn = portrait.drawn(run)
-    nets = networks.players(settings.cgan)
     if not learned or not drawn:
         raise BadInput(f"{run.path / EPOCHS}: lacks the run's epochs; run it anew with --fresh")
     pictures_drawn = portrait.grids(run.generator)
@@ -98,7 +99,7 @@ def render(run: RunFolder) -> str:
         warp=settings.warp,
         generated=_uri(pictures_drawn[-1]),
         film=_uri(portrait.film(pictures_drawn), "gif"),
-        networks=networks.diagram(nets),
+        networks=networks.diagram(networks.players(settings.cgan)),
         players=figures.players(drawn),
         scores=figures.scores(drawn),
         varieties=figures.variety(drawn),
