@@ -143,7 +143,7 @@ def test_a_summary_counts_every_parameter_and_multiplication(cgan: Cgan) -> None
     assert (up.multiplications, up.shape) == (49 * wide * narrow * 16, (narrow, 14, 14))
     text = networks.summary(nets)
     assert f"{sum(layer.parameters for layer in nets['generator']):,}" in text
-    assert "ConvTranspose2d 4×4, stride 2" in networks.diagram(nets)
+    assert "ConvTranspose2d 4×4, stride 2" in networks.diagram(cgan)
 
 
 def test_a_film_of_many_epochs_ends_with_the_last() -> None:

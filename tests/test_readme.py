@@ -121,8 +121,11 @@ def test_the_presets_are_those_of_the_table() -> None:
 
 def test_the_options_that_the_readme_names_exist(tmp_path: Path) -> None:
     known = "".join(
-        tenfold(name, "--help", cwd=tmp_path, COLUMNS="200").stdout
-        for name in ("run", "report", "join", "predict", "generate", "submit", "download", "app")
+        tenfold(*command.split(), "--help", cwd=tmp_path, COLUMNS="200").stdout
+        for command in (
+            *("run", "report", "join", "predict", "generate", "submit", "download", "app"),
+            *("gan fit", "gan score", "gan sample"),
+        )
     )
     benchmark = [sys.executable, "-m", "benchmarks", "one-net", "--help"]
     known += subprocess.run(benchmark, cwd=ROOT, capture_output=True, text=True).stdout

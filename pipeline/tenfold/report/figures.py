@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 from tenfold import cache, timing
@@ -125,22 +126,29 @@ def scores(epochs: Sequence[Epoch]) -> Markup:
     return svg[0]
 
 
-def stacks(columns: Mapping[str, Sequence[str]]) -> Markup:
-    """Columns of labelled boxes, each column read from top to bottom."""
-    longest = max(map(len, columns.values()))
-    with _drawn("stacks", 4.4 * len(columns), 0.55 * longest + 0.6) as (axis, svg):
-        axis.set(xlim=(0, len(columns)), ylim=(longest, -1))
+@dataclass(frozen=True)
+class Box:
+    """A labelled box of a diagram, and the boxes that arrows lead to it from."""
+
+    text: str
+    column: float
+    row: int
+    after: Sequence[Box] = ()
+    colour: int = 0
+
+
+def boxes(every: Sequence[Box]) -> Markup:
+    """A diagram, from top to bottom."""
+    columns, rows = (max(getattr(box, name) for box in every) + 1 for name in ("column", "row"))
+    with _drawn("boxes", 4.4 * columns, 0.52 * rows) as (axis, svg):
+        axis.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
         axis.axis("off")
-        for column, (name, boxes) in enumerate(columns.items()):
-            axis.text(column + 0.5, -0.6, name, ha="center", va="center", weight="bold")
-            colour = COLOURS[column % len(COLOURS)]
-            for row, text in enumerate(boxes):
-                box = {"boxstyle": "round,pad=0.35", "facecolor": "none", "edgecolor": colour}
-                axis.text(column + 0.5, row + 0.4, text, ha="center", va="center", fontsize=9, bbox=box)
-                if row:
-                    arrow = {"arrowstyle": "->", "color": INK, "linewidth": 0.8}
-                    ends = (column + 0.5, row + 0.16), (column + 0.5, row - 0.36)
-                    axis.annotate("", *ends, arrowprops=arrow)
+        for box in every:
+            edge = {"boxstyle": "round,pad=0.35", "facecolor": "none", "edgecolor": COLOURS[box.colour]}
+            axis.text(box.column, box.row, box.text, ha="center", va="center", fontsize=9, bbox=edge)
+            for before in box.after:
+                ends = (box.column, box.row - 0.26), (before.column, before.row + 0.26)
+                axis.annotate("", *ends, arrowprops={"arrowstyle": "->", "color": INK, "linewidth": 0.8})
     return svg[0]
 
 

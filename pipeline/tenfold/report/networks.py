@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from markupsafe import Markup
@@ -10,8 +13,12 @@ from torch import Tensor, nn
 
 from tenfold.cgan import Discriminator, Generator
 from tenfold.report import figures
+from tenfold.report.figures import Box
 from tenfold.settings import Cgan
 from tenfold.table import markdown
+
+LEFT: Final = -0.3  # columns
+RIGHT: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -68,24 +75,50 @@ def summary(nets: dict[str, list[Layer]]) -> str:
             [layer.name, layer.what, _shape(layer), f"{layer.parameters:,}", f"{layer.multiplications:,}"]
             for layer in its
         ]
-        total = [
-            "all",
-            "",
-            "",
-            *(f"{sum(getattr(layer, key) for layer in its):,}" for key in ("parameters", "multiplications")),
-        ]
+        parameters, multiplications = (
+            sum(counts) for counts in zip(*((layer.parameters, layer.multiplications) for layer in its), strict=True)
+        )
+        total = ["all", "", "", f"{parameters:,}", f"{multiplications:,}"]
         parts.append(markdown(header, [*lines, total]))
     return "\n\n".join(parts) + "\n"
 
 
-def diagram(nets: dict[str, list[Layer]]) -> Markup:
-    """The nets side by side, each from top to bottom."""
-    return figures.stacks(
-        {
-            name: [f"{layer.what}  →  {_shape(layer)}" for layer in its if layer.parameters or "Shuffle" in layer.what]
-            for name, its in nets.items()
-        }
-    )
+def diagram(cgan: Cgan) -> Markup:
+    """Both players side by side, from what they are given to what they make."""
+    nets = players(cgan)
+    embedding, *rest = (layer for layer in nets["generator"] if _shown(layer))
+    z = Box(f"z: {cgan.z_dim}", 0.75 * LEFT, 0)
+    label = Box(f"label: {_text(embedding)}", 0.75 * RIGHT, 0)
+    chain = _chain([*map(_text, rest), "sigmoid → 1×28×28"], 0.0, (z, label), colour=0)
+
+    *body, score = (layer for layer in nets["discriminator"] if _shown(layer) and layer.name != "embedding")
+    planes = "" if cgan.condition == "projection" else " and the label as 10 planes"
+    image = Box(f"image: 1×28×28{planes}", 1.0, 0, colour=1)
+    features = _chain([*map(_text, body)], 1.0, (image,), colour=1)
+    row = features[-1].row + 1
+    if cgan.condition == "planes":
+        return figures.boxes([z, label, *chain, image, *features, Box(_text(score), 1.0, row, features[-1:], 1)])
+    alone = Box(_text(score), 1 + 0.6 * LEFT, row, features[-1:], 1)
+    projected = Box("times the label's embedding, summed", 1 + 0.85 * RIGHT, row, features[-1:], 1)
+    together = Box("sum: the score", 1.0, row + 1, (alone, projected), 1)
+    return figures.boxes([z, label, *chain, image, *features, alone, projected, together])
+
+
+def _chain(texts: Sequence[str], column: float, after: Sequence[Box], colour: int) -> list[Box]:
+    made: list[Box] = []
+    for place, text in enumerate(texts):
+        made.append(Box(text, column, after[0].row + 1 + place, made[-1:] or after, colour))
+    return made
+
+
+def _shown(layer: Layer) -> bool:
+    """Whether a layer has weights, or changes the shape; a shortcut is told with the layer that it goes round."""
+    return ("Shuffle" in layer.what or layer.parameters > 0) and ".shortcut." not in layer.name
+
+
+def _text(layer: Layer) -> str:
+    round_it = ", its input added" if re.search(r"\.body(\.1)?$", layer.name) else ""
+    return f"{layer.what} → {_shape(layer)}{round_it}"
 
 
 def _shape(layer: Layer) -> str:

@@ -99,7 +99,7 @@ def render(run: RunFolder) -> str:
         warp=settings.warp,
         generated=_uri(pictures_drawn[-1]),
         film=_uri(portrait.film(pictures_drawn), "gif"),
-        networks=networks.diagram(networks.players(settings.cgan)),
+        networks=networks.diagram(settings.cgan),
         players=figures.players(drawn),
         scores=figures.scores(drawn),
         varieties=figures.variety(drawn),

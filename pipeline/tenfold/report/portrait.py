@@ -24,11 +24,11 @@ FRAME_MS: Final = 250
 def write(folder: RunFolder) -> None:
     """Put it into the folder of the generator that ships, which is fitted."""
     place, epochs = folder.generator, drawn(folder)
-    nets = networks.players(folder.settings().cgan)
+    cgan = folder.settings().cgan
     atomic.write(place / FILM, film(grids(place)))
-    atomic.write(place / NETWORKS, networks.summary(nets).encode())
+    atomic.write(place / NETWORKS, networks.summary(networks.players(cgan)).encode())
     pictures = {
-        "networks.svg": networks.diagram(nets),
+        "networks.svg": networks.diagram(cgan),
         "losses.svg": figures.players(epochs),
         "scores.svg": figures.scores(epochs),
         "variety.svg": figures.variety(epochs),
