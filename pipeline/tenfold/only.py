@@ -47,6 +47,14 @@ def left(settings: Settings, run: RunFolder) -> list[str]:
     return words + [place.name for place in (run.light, run.generator) if not trained(place)]
 
 
+def told(settings: Settings, run: RunFolder) -> str:
+    """What a person is told once a part is fitted in the folder of `run`."""
+    rest = left(settings, run)
+    if not rest:
+        return "nothing is left to fit: the same command without --only ends the run"
+    return f"left to fit, here or elsewhere: {', '.join(rest)}; `tenfold join` brings the folders together"
+
+
 def _number(name: str, text: str, count: int) -> int:
     if not text.isdecimal() or int(text) >= count:
         raise BadInput(f"only: {name} is {text or 'empty'} where a whole number from 0 to {count - 1} belongs")

@@ -16,7 +16,6 @@ from tenfold import (
     folds,
     inherit,
     judge,
-    only,
     overlap,
     pool,
     record,
@@ -95,7 +94,6 @@ def run(
             for name in plan.collapsed():
                 print(f"{name} has collapsed: no net was shown its digits, which differ too little")
             if part:
-                _tell_left(folder, settings)
                 return None
             known = results.labelled(test, settings.data) if settings.cgan.cas_seeds else None
             if known:
@@ -138,16 +136,6 @@ def _cut_rates(plan: Plan, factor: float) -> None:
     if not cut:
         raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
     print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
-
-
-def _tell_left(folder: RunFolder, settings: Settings) -> None:
-    """Say what a run of a part did not do."""
-    left = only.left(settings, folder)
-    print(f"fitted in {folder.path}: what --only asked for")
-    if left:
-        print(f"left to fit, here or elsewhere: {', '.join(left)}; `tenfold join` brings the folders together")
-    else:
-        print("nothing is left to fit: the same command without --only ends the run")
 
 
 def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Parent | None) -> tuple[Digits, Overlap]:

@@ -66,7 +66,8 @@ def run(
 
     if tensorboard:
         import tenfold.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
-    from tenfold.only import chosen
+    from tenfold.folder import RunFolder
+    from tenfold.only import chosen, told
     from tenfold.run import run as carry_out
     from tenfold.run import settled
     from tenfold.settings import to_table
@@ -81,9 +82,11 @@ def run(
             print(tomli_w.dumps(to_table(asked)), end="")
             return
         print(line)
-        carry_out(
-            asked, out or Path("runs") / f"{asked.data.source}-{preset}", fresh, cut_rates, tensorboard, part, where
-        )
+        place = out or Path("runs") / f"{asked.data.source}-{preset}"
+        carry_out(asked, place, fresh, cut_rates, tensorboard, part, where)
+        if part:
+            print(f"fitted in {place}: what --only asked for")
+            print(told(asked, RunFolder(place)))
 
 
 def _joined(address: str | None) -> AbstractContextManager[Cluster | None]:

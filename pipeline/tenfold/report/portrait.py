@@ -17,7 +17,7 @@ from tenfold_onnx.images import film_gif
 
 FILM: Final = "progress.gif"
 NETWORKS: Final = "networks.md"
-MOST_FRAMES: Final = 40
+MOST_FRAMES: Final = 20
 FRAME_MS: Final = 250
 
 
