@@ -335,7 +335,7 @@ def _spread(values: list[float], form: str, unit: str) -> str:
     mean = statistics.mean(values)
     if len(values) == 1:
         return f"{mean:{form}}{unit} (n = 1)"
-    return f"{mean:{form}} ± {statistics.stdev(values):{form}}{unit} (n = {len(values)})"
+    return f"{mean:{form}} ± {statistics.stdev(values):{form.lstrip('+')}}{unit} (n = {len(values)})"
 
 
 def _place(row: dict[str, Any]) -> str:
