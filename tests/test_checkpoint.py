@@ -21,15 +21,16 @@ from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
 from tenfold.plan import Plan
 from tenfold.pool import Task
-from tenfold.settings import Cgan, Compute, Fit, Light, Net, Settings
+from tenfold.settings import Cgan, Compute, Fit, Light, Net, Settings, Shipped
 from tenfold.weights import load_classifier, save_weights
 
 SETTINGS = Settings(
     folds=2,
     net=Net((4, 8)),
     fit=Fit(epochs=2, epoch_images=64, batch_size=32),
+    generator=Shipped(epochs=2),
     light=Light((4, 8), epochs=3),
-    cgan=Cgan(share=0, epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4),
+    cgan=Cgan(share=0, least_variety=0, epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4),
     compute=Compute("cpu", "fp32", 1, 1),
 )
 DIGITS, FOLD_OF = few_digits(96), np.arange(96) % 2

@@ -34,7 +34,7 @@ TINY = [
     *("run", "--preset", "smoke", "--source", "sample", "--workers", "2", "--threads", "1"),
     *("--net.channels", "4", "8", "--net.tta-shift-px", "0", "--light.channels", "4", "8", "--light.epochs", "2"),
     *("--fit.epoch-images", "1", "--cgan.share", "0", "--cgan.width", "4", "--cgan.z-dim", "8"),
-    *("--cgan.epochs", "2", "--cgan.epoch-images", "1"),
+    *("--generator.epochs", "2", "--cgan.epoch-images", "1"),
 ]
 TELLS_TIMES = {"metrics.json", "metrics.jsonl", "report.html", "done.json", ".lock"}  # the last but one has hashes
 UNKNOWN_USER = ("--map-user=54321", "--map-group=54321")

@@ -22,7 +22,8 @@ TINY = """
 folds = 2
 net = { channels = [4, 8] }
 fit = { epochs = 1, epoch_images = 256 }
-cgan = { epochs = 1, epoch_images = 256, width = 4 }
+cgan = { epochs = 1, epoch_images = 256, width = 4, least_variety = 0, cas_seeds = 0 }
+generator = { epochs = 1 }
 """
 
 

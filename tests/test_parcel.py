@@ -24,7 +24,7 @@ from tenfold.weights import save_weights
 SETTINGS = Settings(
     net=Net((4, 8)),
     fit=Fit(epochs=2, epoch_images=64, batch_size=32),
-    cgan=Cgan(share=0.25, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4),
+    cgan=Cgan(share=0.25, least_variety=0, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4),
     compute=Compute("cpu", "fp32", 1, 1),
 )
 CHECKPOINT = "net/classifier.checkpoint.safetensors"
