@@ -79,6 +79,7 @@ def test_options_override_the_file_and_the_file_overrides_the_preset(tmp_path: P
         (["run", "--fit.epochs", "0"], "fit.epochs: is 0 where a whole number from 1 belongs"),
         (["run", "--fit.lr", "nan"], "fit.lr: is nan where a finite number belongs"),
         (["run", "--cgan.share", "1.5"], "cgan.share: is 1.5 where a share from 0 to 0.9 belongs"),
+        (["run", "--cgan.share", "0", "--cgan.reserve", "0.2"], "cgan.reserve: is 0.2 where 0 (since --cgan.share 0"),
         (["run", "--warp.rotation-deg", "-3"], "warp.rotation-deg: is -3.0"),
         (["run", "--folds", "1"], "folds: is 1"),
         (["run", "--folds", "101"], "folds: is 101"),

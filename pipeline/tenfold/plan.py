@@ -225,7 +225,9 @@ def shipped(settings: Settings) -> Settings:
 def scoring(settings: Settings) -> Settings:
     """The settings under which a net learns from generated digits alone, which scores their generator."""
     settings = light(settings)
-    return replace(settings, fit=replace(settings.fit, epochs=CAS_EPOCHS), cgan=replace(settings.cgan, share=0.0))
+    return replace(
+        settings, fit=replace(settings.fit, epochs=CAS_EPOCHS), cgan=replace(settings.cgan, share=0.0, reserve=0.0)
+    )
 
 
 def light(settings: Settings) -> Settings:

@@ -207,6 +207,8 @@ class Cgan:
         _require_finite(self, "cgan")
         _require(0 <= self.share <= 0.9, "cgan.share", self.share, "a share from 0 to 0.9")
         _require(0 <= self.reserve <= 0.5, "cgan.reserve", self.reserve, "a share from 0 to 0.5")
+        ok = self.share > 0 or not self.reserve
+        _require(ok, "cgan.reserve", self.reserve, "0 (since --cgan.share 0 asks for no generated digits)")
         ok = 0 <= self.least_probability < 1
         _require(ok, "cgan.least-probability", self.least_probability, "a number from 0 to below 1")
         _require(self.epochs >= 1, "cgan.epochs", self.epochs, "a whole number from 1")
