@@ -15,7 +15,7 @@ import torch
 from conftest import few_digits
 
 from tenfold import checkpoint
-from tenfold.checkpoint import FORMAT, Checkpoint, Unusable
+from tenfold.checkpoint import ABOUT, FORMAT, Checkpoint, Unusable
 from tenfold.classifier import Classifier
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
@@ -101,7 +101,8 @@ def of_other_nets(path: Path) -> None:
 
 
 def of_nothing_known(path: Path) -> None:
-    path.write_bytes(safetensors.torch.save({"x": torch.zeros(1)}, {"epochs_done": "many"}))
+    about = json.dumps({"format": FORMAT, "epochs_done": "many"})
+    path.write_bytes(safetensors.torch.save({"x": torch.zeros(1)}, {ABOUT: about}))
 
 
 DAMAGES = {
@@ -184,14 +185,16 @@ def test_what_was_stored_is_told_from_nothing_and_from_something_else(tmp_path: 
             checkpoint.load(path)
 
 
-def test_the_same_state_gives_the_same_bytes_and_older_files_are_read(tmp_path: Path) -> None:
+def test_the_same_state_gives_the_same_bytes_and_the_first_format_is_another_version(
+    tmp_path: Path,
+) -> None:
     state = Checkpoint(2, {"x": torch.ones(2)})
     for name in ("a", "b"):
         checkpoint.save(tmp_path / name, state)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     (tmp_path / "a").write_bytes(safetensors.torch.save(state.tensors, {"epochs_done": "2"}))
-    found = checkpoint.load(tmp_path / "a")
-    assert found and found.epochs_done == 2
+    with pytest.raises(Unusable, match="was written by another version"):
+        checkpoint.load(tmp_path / "a")
 
 
 @pytest.mark.parametrize(

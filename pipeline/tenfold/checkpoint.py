@@ -81,15 +81,14 @@ def load(path: Path) -> Checkpoint | None:
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
-            # Files from before formats were counted are of the first.
-            about = json.loads(metadata[ABOUT]) if ABOUT in metadata else {"format": 1, **metadata}
-            if about["format"] != FORMAT:
+            about = json.loads(metadata.get(ABOUT, "{}"))  # the first format had no such entry
+            if about.get("format") != FORMAT:
                 raise Unusable("was written by another version of tenfold")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
             return Checkpoint(int(about["epochs_done"]), tensors)
     except FileNotFoundError:
         return None
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise Unusable("is damaged") from error
 
 

@@ -161,7 +161,7 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
 def trained(folder: Path) -> bool:
     """Whether a task is done: every file of its result as it was then, and of a format that this version reads."""
     done = finished(folder)
-    return done is not None and done.get("format", 1) == FORMAT
+    return done is not None and done.get("format") == FORMAT
 
 
 def collapsed(folder: Path, cgan: Cgan) -> bool:
