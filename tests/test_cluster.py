@@ -29,7 +29,7 @@ from tenfold.folder import RunFolder  # noqa: E402
 from tenfold.settings import Compute, Settings  # noqa: E402
 from tenfold.tasks import GeneratorTask  # noqa: E402
 
-LONGER = [*SMOKE, "--fit.epochs", "6", "--cgan.epochs", "4", "--light.epochs", "6"]
+LONGER = [*SMOKE, "--fit.epochs", "6", "--cgan.epochs", "4", "--generator.epochs", "4", "--light.epochs", "6"]
 LAYOUT = Compute("cpu", "fp32", 2, 1)
 
 
