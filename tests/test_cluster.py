@@ -250,5 +250,6 @@ def test_a_driver_that_is_stopped_leaves_no_task_behind_and_the_run_continues_wi
     assert done.returncode == 0, done.stderr
     after = RunFolder(tmp_path / "run").epochs()
     assert len(after) == 3 * 4 + 3 * 6
-    assert sum(line in after for line in before) >= 2  # what came home in time was not done again
+    # What came home whole was not done again; the stop may fall between the last line and its checkpoint.
+    assert sum(line in after for line in before) >= 1
     assert differing(tmp_path / "run", alone) == []
