@@ -57,10 +57,12 @@ def own_weights() -> None:
 
 def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a person runs it, in a process of its own."""
+    # A test that drew a figure in this process has set where matplotlib keeps its list of fonts.
+    inherited = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
     return subprocess.run(
         [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
         cwd=cwd,
-        env=os.environ | environment,
+        env=inherited | environment,
         capture_output=True,
         text=True,
         timeout=600,
