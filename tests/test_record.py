@@ -147,3 +147,25 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         atomic.write(tmp_path / "file", os.urandom(5000))
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def files() -> Iterator[tuple[str, bytes]]:
+        yield "0/a.png", b"first"
+        assert not (tmp_path / "deep" / "set").exists()
+        yield "1/b.png", b"second"
+
+    def broken() -> Iterator[tuple[str, bytes]]:
+        yield from files()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        atomic.write_folder(tmp_path / "deep" / "set", broken())
+    assert list((tmp_path / "deep").iterdir()) == []
+    atomic.write_folder(tmp_path / "deep" / "set", files())
+    there = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.png")}
+    assert there == {"deep/set/0/a.png": b"first", "deep/set/1/b.png": b"second"}
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["set"]
+    with pytest.raises(OSError):
+        atomic.write_folder(tmp_path / "deep" / "set", [("2/c.png", b"third")])
+    assert len(list(tmp_path.rglob("*.png"))) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,23 @@ def write(path: Path, data: bytes) -> None:
     except OSError as error:
         error.filename = str(path)  # which the caller knows, unlike the temporary name
         raise
+
+
+def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Put a folder of `files`, by their paths in it, at `path` in one step, where nothing or an empty folder is.
+
+    Raises OSError, and then nothing is left behind.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=PART, dir=path.parent) as name:
+        whole = Path(name) / path.name
+        whole.mkdir()
+        for relative, data in files:
+            file = whole / relative
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        whole.replace(path)
 
 
 def clear(folder: Path) -> None:

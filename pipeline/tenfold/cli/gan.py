@@ -111,6 +111,7 @@ def sample(
     else:
         from tenfold_onnx.images import sheet_png
 
-        for place, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            atomic.write(out / str(label) / f"{place:05}.png", sheet_png(image[None], 1, gap=0))
+        named = enumerate(zip(images, labels.tolist(), strict=True))
+        files = ((f"{label}/{place:05}.png", sheet_png(image[None], 1, gap=0)) for place, (image, label) in named)
+        atomic.write_folder(out, files)
     print(f"{out} is written: {digits:,} digits")

@@ -103,27 +103,20 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
 
 def players(epochs: Sequence[Epoch]) -> Markup:
     """Both players' losses against the generator's epochs."""
-    with _drawn("players", *HALF) as (axis, svg):
-        at = [line["epoch"] for line in epochs]
-        for player in ("discriminator", "generator"):
-            axis.plot(at, [line[f"loss_{player}"] for line in epochs], "o-", label=player, markersize=4)
-        axis.set(ylabel="loss")
-        axis.set_ylim(bottom=0)
-        axis.legend(fontsize=9)
-        _over_epochs(axis, epochs)
-    return svg[0]
+    lines = {player: [line[f"loss_{player}"] for line in epochs] for player in ("discriminator", "generator")}
+    return _by_epoch("players", epochs, lines, "loss", bottom=0)
 
 
 def scores(epochs: Sequence[Epoch]) -> Markup:
     """What the discriminator gives real and generated digits against the generator's epochs."""
-    with _drawn("scores", *HALF) as (axis, svg):
-        at = [line["epoch"] for line in epochs]
-        for kind in ("real", "generated"):
-            axis.plot(at, [line[f"score_{kind}"] for line in epochs], "o-", label=kind, markersize=4)
-        axis.set(ylabel="discriminator's mean score")
-        axis.legend(fontsize=9)
-        _over_epochs(axis, epochs)
-    return svg[0]
+    lines = {kind: [line[f"score_{kind}"] for line in epochs] for kind in ("real", "generated")}
+    return _by_epoch("scores", epochs, lines, "discriminator's mean score")
+
+
+def variety(epochs: Sequence[Epoch]) -> Markup:
+    """How much generated digits of a class differ against the generator's epochs."""
+    lines = {"generated": [line["variety"] for line in epochs]}
+    return _by_epoch("variety", epochs, lines, "variety within a class", bottom=0, level=("real", 1))
 
 
 @dataclass(frozen=True)
@@ -152,18 +145,6 @@ def boxes(every: Sequence[Box]) -> Markup:
     return svg[0]
 
 
-def variety(epochs: Sequence[Epoch]) -> Markup:
-    """How much generated digits of a class differ against the generator's epochs."""
-    with _drawn("variety", *HALF) as (axis, svg):
-        at, found = [line["epoch"] for line in epochs], [line["variety"] for line in epochs]
-        axis.plot(at, found, "o-", color=COLOURS[2], markersize=4)
-        axis.axhline(1, color=INK, alpha=0.4, linewidth=1, linestyle="--")
-        axis.set(ylabel="variety (real digits: 1)")
-        axis.set_ylim(bottom=0)
-        _over_epochs(axis, epochs)
-    return svg[0]
-
-
 def timeline(epochs: Sequence[Epoch]) -> Markup:
     """Every epoch as a bar on the run's own clock, a row a training."""
     placed = timing.on_own_clock(epochs)
@@ -176,6 +157,72 @@ def timeline(epochs: Sequence[Epoch]) -> Markup:
         axis.invert_yaxis()
         axis.set(xlabel="minutes", xlim=(0, None))
     return svg[0]
+
+
+def bars(values: Mapping[str, Sequence[float]], label: str) -> Markup:
+    """A bar a name for the mean of its values, a dot for each of them."""
+    with _drawn("bars", 8, 0.8 + 0.36 * len(values)) as (axis, svg):
+        for place, found in enumerate(values.values()):
+            axis.barh(place, sum(found) / len(found), color=COLOURS[1], height=0.6, alpha=0.5)
+            axis.plot(found, [place] * len(found), "o", color=COLOURS[0], markersize=4)
+        axis.set_yticks(range(len(values)), list(values))
+        axis.invert_yaxis()
+        axis.set(xlabel=label)
+        axis.set_xlim(left=0)
+    return svg[0]
+
+
+def scattered(values: Mapping[str, tuple[float, float]], across: str, up: str) -> Markup:
+    """A point a name, which stands beside it."""
+    with _drawn("scattered", 7.2, 5) as (axis, svg):
+        for place, (name, (x, y)) in enumerate(values.items()):
+            axis.plot(x, y, "o", color=COLOURS[place % len(COLOURS)], markersize=6)
+            axis.annotate(name, (x, y), xytext=(6, 3), textcoords="offset points", fontsize=9)
+        axis.set(xlabel=across, ylabel=up)
+        axis.margins(x=0.18)
+    return svg[0]
+
+
+def courses(
+    lines: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str, level: tuple[str, float]
+) -> Markup:
+    """Lines through points, and a level to compare them with, on a logarithmic scale upwards."""
+    with _drawn("courses", 7.2, 4) as (axis, svg):
+        for name, found in lines.items():
+            axis.plot(*zip(*found, strict=True), "o-", label=name, markersize=4, alpha=0.85)
+        _level(axis, *level)
+        axis.set(xlabel=across, ylabel=up, yscale="log")
+        axis.legend(fontsize=9)
+    return svg[0]
+
+
+def alone(svg: Markup) -> bytes:
+    """An SVG file on a white ground: what takes a page's colours elsewhere is black here."""
+    return str(svg).replace("<svg ", '<svg style="background:#fff;color:#000" ', 1).encode()
+
+
+def _by_epoch(
+    name: str,
+    epochs: Sequence[Epoch],
+    lines: Mapping[str, Sequence[float]],
+    label: str,
+    bottom: float | None = None,
+    level: tuple[str, float] | None = None,
+) -> Markup:
+    with _drawn(name, *HALF) as (axis, svg):
+        for line, values in lines.items():
+            axis.plot([epoch["epoch"] for epoch in epochs], values, "o-", label=line, markersize=4)
+        if level:
+            _level(axis, *level)
+        axis.set(ylabel=label)
+        axis.set_ylim(bottom=bottom)
+        axis.legend(fontsize=9)
+        _over_epochs(axis, epochs)
+    return svg[0]
+
+
+def _level(axis: Axes, name: str, at: float) -> None:
+    axis.axhline(at, color=INK, alpha=0.4, linewidth=1, linestyle="--", label=name)
 
 
 def _by_task(epochs: Sequence[Epoch]) -> dict[str, list[Epoch]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,7 +66,7 @@ def layers(net: nn.Module, *inputs: Tensor) -> list[Layer]:
     return found
 
 
-def summary(nets: dict[str, list[Layer]]) -> str:
+def summary(nets: Mapping[str, Sequence[Layer]]) -> str:
     """Every net's layers as a Markdown table."""
     parts = []
     for name, its in nets.items():
@@ -102,6 +102,15 @@ def diagram(cgan: Cgan) -> Markup:
     projected = Box("times the label's embedding, summed", 1 + 0.85 * RIGHT, row, features[-1:], 1)
     together = Box("sum: the score", 1.0, row + 1, (alone, projected), 1)
     return figures.boxes([z, label, *chain, image, *features, alone, projected, together])
+
+
+def side_by_side(nets: Mapping[str, Sequence[Layer]]) -> Markup:
+    """Nets without branches as a column each, under what each of them is given."""
+    every: list[Box] = []
+    for column, (given, its) in enumerate(nets.items()):
+        start = Box(given, column, 0, colour=column)
+        every += [start, *_chain([_text(layer) for layer in its if _shown(layer)], column, (start,), column)]
+    return figures.boxes(every)
 
 
 def _chain(texts: Sequence[str], column: float, after: Sequence[Box], colour: int) -> list[Box]:

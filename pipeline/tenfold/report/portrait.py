@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from markupsafe import Markup
-
 from tenfold import atomic
 from tenfold.errors import BadInput
 from tenfold.folder import RunFolder
@@ -34,7 +32,7 @@ def write(folder: RunFolder) -> None:
         "variety.svg": figures.variety(epochs),
     }
     for name, svg in pictures.items():
-        atomic.write(place / name, _alone(svg))
+        atomic.write(place / name, figures.alone(svg))
 
 
 def drawn(folder: RunFolder) -> Sequence[Mapping[str, Any]]:
@@ -54,8 +52,3 @@ def film(pictures: Sequence[bytes]) -> bytes:
     """A GIF of at most MOST_FRAMES of them, evenly spaced, the last one among them."""
     step = -(-len(pictures) // MOST_FRAMES)
     return film_gif(pictures[::-1][::step][::-1], FRAME_MS)
-
-
-def _alone(svg: Markup) -> bytes:
-    """An SVG file on a white ground: what takes a page's colours elsewhere is black here."""
-    return str(svg).replace("<svg ", '<svg style="background:#fff;color:#000" ', 1).encode()
