@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tenfold.record import environment
+from tenfold.record import environment, machine
 
 RESULTS: Final = Path(__file__).with_name("results.jsonl")
 
@@ -21,7 +20,7 @@ def append(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "kind": kind,
         **values,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": f"{place['processor']}, {len(os.sched_getaffinity(0))} cores",
+        "machine": machine(),
         "torch": place["packages"]["torch"],
         "git_commit": place["git_commit"],
     }

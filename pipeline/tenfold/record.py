@@ -91,6 +91,11 @@ def environment() -> dict[str, Any]:
     }
 
 
+def machine() -> str:
+    """The processor and its cores, in words."""
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
 def finish(folder: Path, files: Sequence[str], result: Mapping[str, Any]) -> None:
     """Declare a task's folder finished, with the hash of each of `files` and a result of plain values."""
     hashes = {name: _sha256(folder / name) for name in files}
