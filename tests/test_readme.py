@@ -123,7 +123,7 @@ def test_the_options_that_the_readme_names_exist(tmp_path: Path) -> None:
     known = "".join(
         tenfold(*command.split(), "--help", cwd=tmp_path, COLUMNS="200").stdout
         for command in (
-            *("run", "report", "join", "predict", "generate", "submit", "download", "app"),
+            *("run", "report", "join", "predict", "generate", "submit", "download", "app", "study"),
             *("gan fit", "gan score", "gan sample"),
         )
     )

@@ -27,6 +27,7 @@ from tenfold.cli.predict import predict
 from tenfold.cli.report import report
 from tenfold.cli.run import layered, run
 from tenfold.cli.score import score
+from tenfold.cli.study import study
 from tenfold.cli.submissions import submissions
 from tenfold.cli.submit import submit
 from tenfold.errors import BadInput, RunFailed
@@ -69,6 +70,7 @@ for command in (
     submit,
     submissions,
     kernel,
+    study,
 ):
     app.command(command)
 app.command(gan)

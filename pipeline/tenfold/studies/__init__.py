@@ -1,0 +1,1 @@
+"""One question a file; `tenfold study` asks them again."""
