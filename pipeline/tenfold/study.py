@@ -100,6 +100,7 @@ class Study:
     measure: Callable[[str, int, Material], Sequence[Measured]]  # of a cell and a seed
     plot: Callable[[Table], Markup]
     verdict: Callable[[Table], str]
+    once: tuple[str, ...] = ()  # cells that no seed changes: measured under seed 0 alone
     pictures: Mapping[str, str] = field(default_factory=dict)  # of the files that cells leave: name to caption
 
 
@@ -134,9 +135,8 @@ def _measure_missing(
     rows, form = read(study, path), _form(quick)
     if any(row["form"] != form for row in rows):
         raise BadInput(f"{path}: holds measurements of the {rows[0]['form']} form; give another --out")
-    cells = study.cells(quick)
-    have = {(row["cell"], row["seed"]) for row in rows}
-    jobs = [(seed, cell) for seed, cell in product(range(seeds), cells) if (cell, seed) not in have]
+    have = {(row["seed"], row["cell"]) for row in rows}
+    jobs = [job for job in _jobs(study, quick, seeds) if job not in have]
     material = Material(train, test, quick, compute)
     # A process for each worker rather than for each cell: what cells have in common is made once in it.
     parts = [jobs[worker :: compute.workers] for worker in range(compute.workers)]
@@ -155,6 +155,13 @@ def _measure_missing(
     pool.run_all(tasks, compute.workers, keep)
 
 
+def _jobs(study: Study, quick: bool, seeds: int) -> list[tuple[int, str]]:
+    """Seeds and cells in the order in which they are measured."""
+    return [
+        (seed, cell) for seed, cell in product(range(seeds), study.cells(quick)) if not seed or cell not in study.once
+    ]
+
+
 def write(study: Study, folder: Path) -> Table:
     """Make the page and the plot of a study from its stored table, and give that. Raises BadInput as `stored` does."""
     table = stored(study, folder)
@@ -169,11 +176,12 @@ def stored(study: Study, folder: Path) -> Table:
     rows = read(study, path)
     if not rows:
         raise BadInput(f"{path}: is not there; `tenfold study {study.name}` measures it")
-    cells = study.cells(rows[0]["form"] == _form(True))
-    seeds = range(max(row["seed"] for row in rows) + 1)
-    missing = set(product(cells, seeds)) - {(row["cell"], row["seed"]) for row in rows}
+    quick = rows[0]["form"] == _form(True)
+    jobs = _jobs(study, quick, max(row["seed"] for row in rows) + 1)
+    missing = set(jobs) - {(row["seed"], row["cell"]) for row in rows}
     if missing:
-        raise BadInput(f"{path}: lacks {len(missing)} of {len(cells) * len(seeds)} cells; the same study measures them")
+        raise BadInput(f"{path}: lacks {len(missing)} of {len(jobs)} cells; the same study measures them")
+    cells = study.cells(quick)
     known = [row for row in rows if row["cell"] in cells]
     return Table(sorted(known, key=lambda row: (cells.index(row["cell"]), row["seed"])))
 

@@ -173,13 +173,13 @@ def bars(values: Mapping[str, Sequence[float]], label: str) -> Markup:
 
 
 def scattered(values: Mapping[str, tuple[float, float]], across: str, up: str) -> Markup:
-    """A point a name, which stands beside it."""
-    with _drawn("scattered", 7.2, 5) as (axis, svg):
+    """A point a name, told apart by colour and form."""
+    with _drawn("scattered", 8, 4.6) as (axis, svg):
         for place, (name, (x, y)) in enumerate(values.items()):
-            axis.plot(x, y, "o", color=COLOURS[place % len(COLOURS)], markersize=6)
-            axis.annotate(name, (x, y), xytext=(6, 3), textcoords="offset points", fontsize=9)
+            form, colour = divmod(place, len(COLOURS))
+            axis.plot(x, y, "os^D"[form % 4], color=COLOURS[colour], markersize=8, linestyle="", label=name, alpha=0.85)
         axis.set(xlabel=across, ylabel=up)
-        axis.margins(x=0.18)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return svg[0]
 
 
