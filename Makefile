@@ -1,5 +1,6 @@
 # make run        files in data/ (or the built-in sample) to a submission and models
 # make test       the tests for people: minutes.  make test-slow: the long ones.  make lint: style and types
+# make walkthrough    docs/walkthrough.py, executed, as a notebook and as a page
 #
 # PYTHON picks the interpreter, ARGS goes to `tenfold run`, PIP_ARGS to pip (see the README for machines
 # without a GPU). TENFOLD_DATA names a folder with the real files; without it, tests that need them are skipped.
@@ -11,7 +12,7 @@ PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint install clean
+.PHONY: run test test-slow lint walkthrough install clean
 
 run: install
 	$(BIN)/tenfold run $(ARGS)
@@ -26,6 +27,11 @@ lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+walkthrough: install
+	$(BIN)/jupytext --to ipynb --execute docs/walkthrough.py
+	rm -rf docs/walkthrough_files
+	$(BIN)/jupyter nbconvert --to markdown docs/walkthrough.ipynb
 
 install: $(VENV)/installed
 

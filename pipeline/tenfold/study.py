@@ -276,7 +276,11 @@ def _warning(table: Table) -> list[str]:
 
 
 def _cell(values: Sequence[float], column: str) -> str:
-    return spread(values, ",.0f" if column in COUNTS else ".4f") if values else ""
+    if not values:
+        return ""
+    if column in COUNTS:
+        return spread(values if len(set(values)) > 1 else values[:1], ",.0f")
+    return spread(values, ".4f")
 
 
 def _form(quick: bool) -> str:

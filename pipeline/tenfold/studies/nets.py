@@ -101,9 +101,8 @@ def verdict(table: Table) -> str:
     flat, folded = (table.points(name + WARPED, name, "accuracy") for name in (SMALL, OURS))
     return (
         f"The support vector machine gets {svm:.2f} % right, the smallest dense net {small:.2f} %, our convolutions "
-        f"{ours:.2f} %, and the best row here is “{best}” with {100 * table.mean(best, 'accuracy'):.2f} %. Warps "
-        f"change the smallest dense net by {flat} points and our net by {folded}, so they pay where convolutions can "
-        "use them."
+        f"{ours:.2f} %, and the best row here is “{best}” with {100 * table.mean(best, 'accuracy'):.2f} %. In so "
+        f"short a training warps change the smallest dense net by {flat} points and our net by {folded}."
     )
 
 
