@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -20,6 +22,7 @@ from tenfold.settings import Compute, Warp
 from tenfold.studies import dcgan, expansion, nets, plain
 from tenfold.study import Material, Measured, Study, Table
 
+ROOT = Path(__file__).resolve().parents[1]
 NAMES = get_args(Name)
 ONE_AT_A_TIME = Compute(device="cpu", precision="fp32", workers=1, threads=1)
 
@@ -40,6 +43,10 @@ def plot(table: Table) -> figures.Markup:
 
 def verdict(table: Table) -> str:
     return f"Better by {table.points('better', 'plain', 'accuracy')}."
+
+
+def verdict_of_plain(table: Table) -> str:
+    return f"Plain: {table.values('plain', 'accuracy')}."
 
 
 STUDY = Study("nets", "What?", "None of it", "nobody", "By hand.", ("accuracy",), cells, measure, plot, verdict)
@@ -91,6 +98,14 @@ def test_the_page_can_be_made_again_from_the_table_alone(tmp_path: Path) -> None
     index = study.index({STUDY: study.stored(STUDY, tmp_path)})
     assert "settles nothing" in index
     assert "Better by +10.00 ± 0.00." in index and "(nets.md)" in index
+
+
+def test_a_cell_that_no_seed_changes_is_measured_once(tmp_path: Path) -> None:
+    digits = few_digits(20)
+    still = replace(STUDY, once=("plain",), verdict=verdict_of_plain)
+    study.carry_out(still, digits, digits, 3, True, ONE_AT_A_TIME, tmp_path)
+    assert [(row["cell"], row["seed"]) for row in lines(tmp_path) if row["cell"] == "plain"] == [("plain", "0")]
+    assert "Plain: [0.5]." in (tmp_path / "nets.md").read_text()
 
 
 def test_two_processes_do_not_measure_in_one_another(tmp_path: Path) -> None:
@@ -155,6 +170,24 @@ def test_a_quick_form_leaves_a_table_a_plot_and_a_verdict(name: Name, tmp_path: 
     left = {path.name for path in (tmp_path / "found").iterdir()}
     assert {f"{name}.csv", f"{name}.svg", f"{name}.md"} <= left
     assert all(picture in left for picture in its.pictures if picture in page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stored_pages_say_what_the_stored_tables_do(name: Name, tmp_path: Path) -> None:
+    """In full forms; a verdict is no more than its numbers."""
+    shutil.copytree(ROOT / "docs/studies", tmp_path, dirs_exist_ok=True)
+    its = asked(name)
+    study.write(its, tmp_path)
+    assert (tmp_path / f"{name}.md").read_text() == (ROOT / f"docs/studies/{name}.md").read_text()
+    table = study.stored(its, ROOT / "docs/studies")
+    assert {row["form"] for row in table.rows} == {"full"}
+    assert {row["seed"] for row in table.rows} == {0, 1, 2}
+
+
+def test_the_index_is_made_from_the_stored_tables() -> None:
+    folder = ROOT / "docs/studies"
+    tables = {one: study.stored(one, folder) for one in map(asked, NAMES)}
+    assert study.index(tables) == (folder / study.INDEX).read_text()
 
 
 def test_a_command_refuses_in_a_sentence(tmp_path: Path) -> None:
