@@ -78,7 +78,7 @@ def _widening(cell: str, seed: int, its: Material) -> Widen | None:
 
 def _generating(seed: int, its: Material) -> Widen:
     """A third of a batch replaced by digits of a generator that was fitted on the same rows."""
-    cgan = Cgan(epochs=1 if its.quick else GENERATOR_EPOCHS)
+    cgan = Cgan(epochs=1, epoch_images=256) if its.quick else Cgan(epochs=GENERATOR_EPOCHS)
     settings = Settings(seed=seed, cgan=cgan, compute=its.compute)
     images, labels = torch.from_numpy(its.train.images), torch.from_numpy(its.train.known_labels())
     generator = fit_generator(images, labels, settings, Stream(seed, 0), None, lambda *_: None)

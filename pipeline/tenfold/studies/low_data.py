@@ -54,7 +54,7 @@ def measure(cell: str, seed: int, its: Material) -> list[Measured]:
 
 def _drawn(seen: Digits, n: int, seed: int, its: Material) -> Digits:
     """`n` digits, as many of each, of a generator fitted on `seen`."""
-    cgan = Cgan(epochs=1) if its.quick else Cgan(epochs=12, epoch_images=SHOWN)
+    cgan = Cgan(epochs=1, epoch_images=256) if its.quick else Cgan(epochs=12, epoch_images=SHOWN)
     settings = Settings(seed=seed, cgan=cgan, compute=its.compute)
     images, labels = torch.from_numpy(seen.images), torch.from_numpy(seen.known_labels())
     generator = fit_generator(images, labels, settings, Stream(seed, 0), None, lambda *_: None)
@@ -64,7 +64,7 @@ def _drawn(seen: Digits, n: int, seed: int, its: Material) -> Digits:
 
 
 def _scores(learnt: Digits, warp: Warp, validated: Digits, seed: int, its: Material) -> dict[str, float]:
-    fit = Fit(epochs=1) if its.quick else Fit(epochs=6, epoch_images=SHOWN)
+    fit = Fit(epochs=1, epoch_images=256) if its.quick else Fit(epochs=6, epoch_images=SHOWN)
     settings = Settings(seed=seed, warp=warp, net=Net(tta_shift_px=0), fit=fit, compute=its.compute)
     images, labels = torch.from_numpy(learnt.images), torch.from_numpy(learnt.known_labels())
     expansion = Expansion(images, labels, warp, fit.batch_size, fit.epoch_images)

@@ -47,7 +47,7 @@ def cells(quick: bool) -> list[str]:
 
 def measure(cell: str, seed: int, its: Material) -> list[Measured]:
     """Fidelity (agreement, precision) and variety (recall, variety within a class) of what a generator draws."""
-    cgan = replace(EVERY[cell], epochs=1) if its.quick else EVERY[cell]
+    cgan = replace(EVERY[cell], epochs=1, epoch_images=256) if its.quick else EVERY[cell]
     settings = Settings(seed=seed, cgan=cgan, compute=its.compute)
     images, labels = torch.from_numpy(its.train.images), torch.from_numpy(its.train.known_labels())
     grids, records = [], []
