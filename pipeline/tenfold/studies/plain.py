@@ -12,6 +12,7 @@ from torch import Tensor, nn, optim
 
 from tenfold.classifier import MEAN, STD
 from tenfold.compute import autocast
+from tenfold.fit import probabilities
 from tenfold.settings import Compute, Warp
 from tenfold.warp import warped
 
@@ -80,9 +81,6 @@ def rise_and_fall(done: float) -> float:
     return done / 0.15 if done < 0.15 else (1 - done) / 0.85
 
 
-@torch.inference_mode()
 def answers(net: nn.Module, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """The label that a net in evaluation mode gives each of images uint8 (N, 28, 28), in fp32."""
-    parts = torch.from_numpy(images).split(500)
-    said = [net(part.unsqueeze(1).float().div_(255)).argmax(1) for part in parts]
-    return torch.cat(said).numpy()
+    """The label that a net gives each of images uint8 (N, 28, 28)."""
+    return probabilities(net, images, torch.device("cpu")).argmax(1)
