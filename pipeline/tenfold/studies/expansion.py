@@ -19,8 +19,8 @@ from tenfold.settings import Cgan, Net, Settings, Warp
 from tenfold.studies.plain import Widen, answers, rise_and_fall, train, warping
 from tenfold.study import Material, Measured, Study, Table
 
-EPOCHS: Final = 3
-GENERATOR_EPOCHS: Final = 2
+EPOCHS: Final = 8
+GENERATOR_EPOCHS: Final = 4
 NONE, GRID, TURNS, ROTATIONS = "none", "77 shifts", "quarter turns", "rotations to 12°"
 WARPS, ELASTIC, GENERATED = "all warps", "all warps, elastic 1 px", "a third generated"
 DOWN_PX, RIGHT_PX = 5, 3  # either way: a window of 21x17 moved over 11x7 places, as rows and columns of an array

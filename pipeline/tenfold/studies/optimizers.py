@@ -18,7 +18,7 @@ from tenfold.studies.nets import strided
 from tenfold.studies.plain import Normalised, answers, train, warping
 from tenfold.study import Material, Measured, Study, Table
 
-EPOCHS: Final = 3
+EPOCHS: Final = 6
 ADAM: Final = "Adam"
 TENTH, TENTH_WARPED, KILLED = (
     "Adam, 10 % of the data",
