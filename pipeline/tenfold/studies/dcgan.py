@@ -21,7 +21,7 @@ from tenfold_onnx.images import film_gif, sheet_png
 
 Z_DIM: Final = 100
 POINTS: Final = 10  # of the training that are looked at
-STEPS: Final = 2100  # from one point to the next: eight epochs of 42,000 digits in all
+STEPS: Final = 525  # from one point to the next: two epochs of 42,000 digits in all
 BATCH: Final = 16
 READER_EPOCHS: Final = 4
 COMPARED: Final = 2000  # digits
@@ -187,7 +187,7 @@ STUDY: Final = Study(
         f"batch {BATCH}, Adam with 3.3e-4 and β1 0.55 for the generator, 2e-4 and 0.4 for the discriminator, both "
         "moved at once by the cross-entropy of the discriminator's two outputs; on the 42,000 training rows without "
         f"their labels. Fréchet distance on the features of our small net after {READER_EPOCHS} epochs, of "
-        f"{COMPARED:,} digits and as many of the test rows. Cut for the time: {STEPS * POINTS:,} steps are eight "
+        f"{COMPARED:,} digits and as many of the test rows. Cut for the time: {STEPS * POINTS:,} steps are two "
         "epochs, where the notebook has 15 and the grids up to 100."
     ),
     columns=("steps", DISTANCE),
