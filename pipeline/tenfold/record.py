@@ -28,6 +28,7 @@ from tenfold.settings import Settings, differences, to_table
 
 DONE: Final = "done.json"
 LOCK: Final = ".lock"
+WIDEST: Final = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 and bf16", "avx512f": "AVX-512", "avx2": "AVX2"}
 RECORDED: Final = (
     "tenfold",
     "torch",
@@ -150,11 +151,15 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
+    """Its name, and the widest arithmetic it has where Linux tells: one name may stand for speeds a factor apart."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
+    except OSError:
         return platform.processor()
+    entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name, flags = entries.get("model name", platform.processor()), entries.get("flags", "").split()
+    widest = next((words for flag, words in WIDEST.items() if flag in flags), None)
+    return f"{name} with {widest}" if widest else name
 
 
 def _git_commit() -> str | None:
