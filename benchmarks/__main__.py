@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import reach, results
+from benchmarks.members import CHOICES, paired
 from cyclopts import App, Parameter
 
 from tenfold.presets import PRESETS
@@ -80,6 +81,29 @@ def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
     from benchmarks.scores import reference as measure
 
     print(results.append("reference", measure(name, seed, data.resolve())))
+
+
+@app.command
+def members(
+    n: int = 2,
+    *,
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96),
+    epochs: int = 6,
+    four_fifths: bool = True,
+    keep: Path,
+    data: Path = DATA,
+) -> None:
+    """What more members, more digits and more views are worth to an ensemble, on training rows held out from all of it.
+
+    What each net says stays in `keep`, by channels and epochs; the same command measures what is missing there.
+    """
+    from benchmarks.members import ALL, KINDS, measure
+
+    from tenfold.settings import Fit, Net
+
+    kinds = KINDS if four_fifths else (ALL,)
+    row = measure(n, kinds, Net(channels, tta_shift_px=0), Fit(epochs=epochs), keep, data.resolve())
+    print({key: value for key, value in results.append("members", row).items() if key != "wrong"})
 
 
 @app.command
@@ -155,7 +179,8 @@ again. Run nothing beside it."""
 
 def everything() -> str:
     """The whole of RESULTS.md."""
-    parts = (_throughput(), _presets(), _single(), _reached(), _latency(), _canvas(), _generators(), _low_data())
+    scores = (_throughput(), _presets(), _members(), _single(), _reached())
+    parts = (*scores, _latency(), _canvas(), _generators(), _low_data())
     return "\n\n".join((INTRODUCTION, *parts)) + "\n"
 
 
@@ -192,6 +217,29 @@ def _presets() -> str:
         ] or [[f"`{name}`", NOT_RUN, "", "", "", ""]]
     header = ["preset", "wall time", "cross-validation, 42,000", "judge, 28,000", "its light net", "where"]
     return "## Presets on Kaggle's files\n\n" + markdown(header, lines)
+
+
+def _members() -> str:
+    note = (
+        "Errors on all 42,000 training rows, each answered by an ensemble that its fold of five was held out from. Its "
+        "members learnt from all that the fold leaves, or from four fifths of that, and either way are shown as many "
+        "digits. In brackets, against the first line of the table: paired by training row, ± standard error."
+    )
+    found = results.rows("members")
+    lines = []
+    for row in found:
+        for kind, n in dict.fromkeys((wrong["kind"], wrong["n"]) for wrong in row["wrong"]):
+            cells = []
+            for wrong in row["wrong"]:
+                if (wrong["kind"], wrong["n"]) == (kind, n):
+                    first = next(one for one in found[0]["wrong"] if one["views"] == wrong["views"])
+                    errors, se = paired(wrong["rows"], first["rows"], row["rows"])
+                    against = f" ({errors:+} ± {se:.0f})" if wrong is not first else ""
+                    cells.append(f"{len(wrong['rows'])}{against}")
+            name = f"{n} of {'-'.join(map(str, row['net']))}, {row['epochs']} epochs, on {kind}"
+            lines.append([name, *cells, _place(row)])
+    header = ["members", *CHOICES, "where"]
+    return f"## What an ensemble's members are worth\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
 
 
 def _single() -> str:

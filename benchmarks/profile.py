@@ -82,9 +82,9 @@ def measure(channels: tuple[int, ...], threads: int, digits: int) -> dict[str, o
         part = next((part for name, part in PARTS.items() if name in event.key), "the rest")
         spent[part] = spent.get(part, 0.0) + event.self_cpu_time_total
     total = sum(spent.values())
-    rates = {
-        str(dtype).removeprefix("torch."): matrix_rate(dtype, threads) for dtype in (torch.float32, torch.bfloat16)
-    }
+    rates = {"fp32": matrix_rate(torch.float32, threads)}
+    if compute.precision == "bf16":  # elsewhere it is emulated, and takes minutes
+        rates["bf16"] = matrix_rate(torch.bfloat16, threads)
     reached = per_second * flops_per_image(channels) / 1e9
     return {
         "channels": list(channels),
@@ -93,6 +93,6 @@ def measure(channels: tuple[int, ...], threads: int, digits: int) -> dict[str, o
         "images_per_s": round(per_second),
         "gflops": round(reached),
         "matrix_gflops": {name: round(rate) for name, rate in rates.items()},
-        "share_of_bf16": round(reached / rates["bfloat16"], 3),
+        "share_of_rate": round(reached / rates[compute.precision], 3),  # of the precision that trains
         "parts": {part: round(time / total, 3) for part, time in sorted(spent.items(), key=lambda entry: -entry[1])},
     }

@@ -8,12 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as benchmarks
-from benchmarks import references, results
+from benchmarks import members, references, results
 from benchmarks.profile import flops_per_image
+from conftest import few_digits
 from torch import nn
+
+from tenfold import folds
+from tenfold.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -110,3 +115,31 @@ def test_throughput_is_measured(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "r.jsonl").read_text())
     assert row["ours_per_s"] > 0 and row["plain_per_s"] > 0
     assert row["ratio"] == pytest.approx(row["ours_per_s"] / row["plain_per_s"], abs=0.006)
+
+
+def test_members_see_nothing_of_the_fold_that_is_held_out_from_them(tmp_path: Path) -> None:
+    train = few_digits(100)
+    fold_of = folds.stratified(train, members.FOLDS, seed=0)
+    tasks = [task.argument for task in members.left(2, members.KINDS, Settings(), train, fold_of, tmp_path)]
+    assert len(tasks) == 2 * members.FOLDS * len(members.KINDS)
+    for task in tasks:
+        shown, held_out = set(task.train.keys().tolist()), set(task.held_out.keys().tolist())
+        assert not shown & held_out and len(held_out) == 20
+        assert len(shown) == {"all": 80, "four fifths": 64}[task.kind]
+        assert task.settings.fit.epoch_images == 80  # as many digits for either kind
+
+
+def test_views_are_what_they_are_called() -> None:
+    digits = few_digits(3)
+    assert (members.seen(digits, members.AS_IT_IS) == digits.images).all()
+    right, left, down, up = (members.seen(digits, view) for view in members.SHIFTS)
+    assert (right[:, :, 1:] == digits.images[:, :, :-1]).all() and (right[:, :, 0] == 0).all()
+    assert (left[:, :, :-1] == digits.images[:, :, 1:]).all()
+    assert (down[:, 1:] == digits.images[:, :-1]).all() and (up[:, :-1] == digits.images[:, 1:]).all()
+
+
+def test_paired_errors_are_counted_row_by_row() -> None:
+    errors, se = members.paired([2, 3], [1], n=5)
+    assert errors == 2 - 1
+    assert se == pytest.approx(np.std([0, -1, 1, 1, 0], ddof=1) * 5**0.5)
+    assert members.paired([0, 4], [0, 4], n=5) == (0, 0.0)

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 Preset = Literal["smoke", "fast", "best"]
 
 PRESETS: Final[dict[Preset, dict[str, Any]]] = {
-    # under a minute on two cores: proves that everything works, learns little
+    # a minute or two on two cores: proves that everything works, learns little
     "smoke": {
         "folds": 2,
         "net": {"channels": [8, 16, 24]},
@@ -16,9 +16,9 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
         "cgan": {"epochs": 1, "width": 8, "share": 0.1, "least_variety": 0.0},  # a few steps: it draws noise
         "generator": {"epochs": 1},
     },
-    # minutes on two cores
+    # a quarter of an hour on two cores where bf16 is multiplied, half an hour elsewhere
     "fast": {},
-    # an hour on two cores
+    # over an hour on two cores where bf16 is multiplied
     "best": {
         "folds": 10,
         "net": {"channels": [32, 64, 64, 96, 128]},

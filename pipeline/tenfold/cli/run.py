@@ -41,7 +41,8 @@ def run(
     Parameters
     ----------
     preset
-        Ready-made settings: smoke takes under a minute, fast minutes, best an hour. Other options override it.
+        Ready-made settings: smoke takes a minute or two, fast a quarter to half an hour, best hours. Other options
+        override it.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
