@@ -169,3 +169,17 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         atomic.write_folder(tmp_path / "deep" / "set", [("2/c.png", b"third")])
     assert len(list(tmp_path.rglob("*.png"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ("fpu sse2", "A CPU"),
+        ("fpu avx avx2 fma", "A CPU with AVX2"),
+        ("avx2 avx512f avx512_bf16", "A CPU with AVX-512 and bf16"),
+        ("avx2 avx512f avx512_bf16 amx_bf16", "A CPU with AMX"),
+    ],
+)
+def test_a_processor_is_named_with_its_widest_arithmetic(flags: str, name: str) -> None:
+    core = f"processor\t: {{}}\nmodel name\t: A CPU\nflags\t\t: {flags}\n\n"
+    assert record.processor_named(core.format(0) + core.format(1)) == name

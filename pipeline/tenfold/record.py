@@ -151,12 +151,15 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
-    """Its name, and the widest arithmetic it has where Linux tells: one name may stand for speeds a factor apart."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return processor_named(Path("/proc/cpuinfo").read_text())
     except OSError:
         return platform.processor()
-    entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def processor_named(cpuinfo: str) -> str:
+    """A processor's name and its widest arithmetic, from Linux's description: one name may stand for many speeds."""
+    entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in cpuinfo.splitlines())}
     name, flags = entries.get("model name", platform.processor()), entries.get("flags", "").split()
     widest = next((words for flag, words in WIDEST.items() if flag in flags), None)
     return f"{name} with {widest}" if widest else name
