@@ -6,11 +6,11 @@ import statistics
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from benchmarks import reach, results
 from benchmarks.members import CHOICES, paired
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
 from tenfold.presets import PRESETS
 from tenfold.settings import Cgan
@@ -85,7 +85,7 @@ def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
 
 @app.command
 def members(
-    n: int = 2,
+    n: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 2,
     *,
     channels: tuple[int, ...] = (16, 32, 48, 64, 96),
     epochs: int = 6,
