@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import __main__ as benchmarks
-from benchmarks import members, references, results
+from benchmarks import members, references, results, tables
 from benchmarks.profile import flops_per_image
 from conftest import few_digits
 from torch import nn
@@ -83,24 +82,24 @@ def test_results_are_appended_and_a_cut_line_is_left_out() -> None:
 
 
 def test_what_was_not_run_says_so() -> None:
-    tables = benchmarks.everything()
+    text = tables.everything()
     for name in ("`smoke`", "`fast`", "`best`", "deotte", "ours-99.0"):
-        assert re.search(rf"^\| {name} +\| not run", tables, re.MULTILINE), name
+        assert re.search(rf"^\| {name} +\| not run", text, re.MULTILINE), name
 
 
 def test_the_time_to_an_accuracy_is_when_the_mean_over_seeds_is_there() -> None:
     for seed, curve in enumerate(([0.98, 0.991, 0.992], [0.985, 0.988, 0.993])):
         results.append("reach", {"name": "deotte", "seed": seed, "seconds": [1 + seed, 5, 9], "accuracy": curve})
     found = results.rows("reach")
-    assert benchmarks._time_to(0.982, found) == "1.5 ± 0.7 s (n = 2)"
-    assert benchmarks._time_to(0.990, found) == "9.0 ± 0.0 s (n = 2)"
-    assert benchmarks._time_to(0.995, found) == "not in 3 epochs"
+    assert tables._time_to(0.982, found) == "1.5 ± 0.7 s (n = 2)"
+    assert tables._time_to(0.990, found) == "9.0 ± 0.0 s (n = 2)"
+    assert tables._time_to(0.995, found) == "not in 3 epochs"
 
 
 def test_the_stored_tables_are_those_of_the_stored_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", ROOT / "benchmarks" / "results.jsonl")
     stored = (ROOT / "benchmarks" / "RESULTS.md").read_text()
-    assert stored == benchmarks.everything()
+    assert stored == tables.everything()
 
 
 def test_throughput_is_measured(tmp_path: Path) -> None:
