@@ -230,6 +230,24 @@ def test_the_plain_loop_learns_and_repeats_itself() -> None:
     assert torch.equal(first, second) and not torch.equal(first, third)
 
 
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ((9.0, 9.5, 10.0), "In 100 steps it had not stopped getting better when the time was up"),
+        ((19.0, 21.0, 20.5), "In 100 steps what came after 90 changed it by +0.17 ± 0.60, which can't be told"),
+    ],
+)
+def test_a_course_is_level_where_its_end_is_within_two_standard_errors(last: tuple[float, ...], said: str) -> None:
+    course = [[100.0 - 8 * point] * 3 for point in range(1, 9)] + [[20.0] * 3, list(last)]
+    rows = [
+        {"row": f"{point} of 10", "seed": seed, "steps": 10 * point, dcgan.DISTANCE: distance}
+        for point, distances in enumerate(course, 1)
+        for seed, distance in enumerate(distances)
+    ]
+    floor = {"row": dcgan.FLOOR, "seed": 0, dcgan.DISTANCE: 1.0}
+    assert said in dcgan.verdict(study.Table([*rows, floor]))
+
+
 def test_rates_rise_and_fall() -> None:
     rates = [plain.rise_and_fall(done) for done in np.linspace(0, 1, 101)]
     assert rates[0] == 0 and rates[-1] == pytest.approx(0) and max(rates) == pytest.approx(1, abs=0.01)

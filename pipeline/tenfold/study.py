@@ -76,9 +76,13 @@ class Table:
         """What an accuracy lacks, per cent, by seed."""
         return [100 * (1 - value) for value in self.values(name, column)]
 
+    def pairs(self, name: str, other: str, column: str) -> list[float]:
+        """`name` minus `other`, by seed."""
+        return [a - b for a, b in zip(self.values(name, column), self.values(other, column), strict=True)]
+
     def difference(self, name: str, other: str, column: str, scale: float = 1.0) -> str:
         """`name` minus `other`, times `scale`: mean ± standard error, paired by seed."""
-        pairs = [scale * (a - b) for a, b in zip(self.values(name, column), self.values(other, column), strict=True)]
+        pairs = [scale * pair for pair in self.pairs(name, other, column)]
         return spread(pairs, "+.2f", sqrt(len(pairs)))
 
     def points(self, name: str, other: str, column: str) -> str:
