@@ -99,6 +99,30 @@ def members(
 
 
 @app.command
+def distilled(
+    folds: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=5))] = 3,
+    *,
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96),
+    epochs: int = 6,
+    cgan: Cgan | None = None,
+    keep: Path,
+    data: Path = DATA,
+) -> None:
+    """Whether an ensemble teaches a light net better than labels do, on training rows held out from all of it.
+
+    What is trained stays in `keep`; the same command trains what is missing there, so give other settings another.
+    """
+    from benchmarks.distilled import measure
+
+    from tenfold.settings import Fit, Net
+
+    row = measure(
+        folds, Net(channels, tta_shift_px=0), Fit(epochs=epochs), cgan or Cgan(epochs=4), keep, data.resolve()
+    )
+    print({key: value for key, value in results.append("distilled", row).items() if key != "wrong"})
+
+
+@app.command
 def latency(run: Path, /, *, rounds: int = 500) -> None:
     """How fast a run's light net answers."""
     from benchmarks.latency import measure

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from benchmarks import reach, results
+from benchmarks.distilled import LABELS
 from benchmarks.members import CHOICES, paired
 
 from tenfold.presets import PRESETS
@@ -24,7 +25,7 @@ again. Run nothing beside it."""
 
 def everything() -> str:
     """The whole of RESULTS.md."""
-    scores = (_throughput(), _presets(), _members(), _single(), _reached())
+    scores = (_throughput(), _presets(), _members(), _distilled(), _single(), _reached())
     parts = (*scores, _latency(), _canvas(), _generators(), _low_data())
     return "\n\n".join((INTRODUCTION, *parts)) + "\n"
 
@@ -85,6 +86,23 @@ def _members() -> str:
             lines.append([name, *cells, _place(row)])
     header = ["members", *CHOICES, "where"]
     return f"## What an ensemble's members are worth\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+
+
+def _distilled() -> str:
+    note = (
+        "A light net as it answers without shifts, on training rows that are held out from it, from the ensemble that "
+        "teaches it and from the generator. In brackets, against the net that learnt from the labels: paired by "
+        "training row, ± standard error."
+    )
+    lines = []
+    for row in results.rows("distilled"):
+        for name, wrong in row["wrong"].items():
+            errors, se = paired(wrong, row["wrong"][LABELS], row["rows"])
+            against = "" if name == LABELS else f" ({errors:+} ± {se:.0f})"
+            net = f"{'-'.join(map(str, row['net']))}, {row['epochs']} epochs"
+            lines.append([name, net, f"{len(wrong)}{against} of {row['rows']:,}", _place(row)])
+    header = ["taught by, or itself a teacher", "net", "errors", "where"]
+    return f"## A light net taught by an ensemble\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 3]])
 
 
 def _single() -> str:

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import members, references, results, tables
+from benchmarks import distilled, members, references, results, tables
 from benchmarks.profile import flops_per_image
 from conftest import few_digits
 from torch import nn
 
 from tenfold import folds
-from tenfold.settings import Settings
+from tenfold.settings import Settings, Warp
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -142,3 +142,46 @@ def test_paired_errors_are_counted_row_by_row() -> None:
     assert errors == 2 - 1
     assert se == pytest.approx(np.std([0, -1, 1, 1, 0], ddof=1) * 5**0.5)
     assert members.paired([0, 4], [0, 4], n=5) == (0, 0.0)
+
+
+def constant(label: int) -> nn.Module:
+    """A net that is sure of one class, whatever it is shown."""
+
+    class Constant(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(x), 10).index_fill_(1, torch.tensor([label]), 50.0)
+
+    return Constant()
+
+
+def test_an_ensemble_teaches_what_it_says_of_generated_digits_or_of_all() -> None:
+    digits = few_digits(20)
+    images, labels = torch.from_numpy(digits.images), torch.zeros(20, dtype=torch.long)
+    nets = [constant(3), constant(5)]
+    said = torch.zeros(10).index_fill_(0, torch.tensor([3, 5]), 0.5)  # the mean of the two
+
+    def sample(asked: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
+        return torch.zeros(len(asked), 28, 28, dtype=torch.uint8)
+
+    still = Warp(0, 0, 0, 0, 0)
+    draws = torch.Generator().manual_seed(0)
+    some = distilled.OfGenerated(
+        images, labels, still, 8, 1, 0.25, sample, soft_labels=True, teacher=distilled.of_bytes(nets)
+    )
+    shown, targets = next(iter(some.batches(some.generated(draws), draws)))
+    assert (targets[:6, 0] == 1).all() and (shown[6:] == 0).all()
+    torch.testing.assert_close(targets[6:], said.expand(2, 10))
+    every = distilled.OfAll(images, labels, still, 8, 1, teacher=distilled.of_floats(nets))
+    shown, targets = next(iter(every.batches(every.generated(draws), draws)))
+    torch.testing.assert_close(targets, said.expand(8, 10))
+
+
+def test_a_lesson_sees_nothing_of_the_fold_that_judges_it(tmp_path: Path) -> None:
+    train = few_digits(100)
+    fold_of = folds.stratified(train, distilled.FOLDS, seed=0)
+    parts = distilled.parts(2, train, fold_of, Settings(), tmp_path)
+    tasks = [task.argument for task in (*distilled.teaching(parts), *distilled.lessons(parts))]
+    assert len(tasks) == 2 * (1 + distilled.TEACHERS + len(distilled.LESSONS))
+    for its in tasks:
+        shown, held_out = set(its.train.keys().tolist()), set(its.held_out.keys().tolist())
+        assert len(shown) == 80 and len(held_out) == 20 and not shown & held_out
