@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from benchmarks import reach, results
 from cyclopts import App, Parameter, validators
 
+from tenfold import atomic, cli
+from tenfold.presets import Preset
 from tenfold.settings import Cgan
 
+Reference = Literal["deotte", "one-epoch", "examples"]
+Reached = Literal["ours-99.0", "ours-99.5", "deotte", "one-epoch", "examples"]
+Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
+Share = Annotated[float, Parameter(validator=validators.Number(gte=0, lt=1))]
 DATA: Final = Path("data")
 
-app = App(name="benchmarks", help=__doc__, default_parameter=Parameter(consume_multiple=True))
+app = App(
+    name="python -m benchmarks",
+    help=__doc__,
+    suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(consume_multiple=True),
+)
 
 
 @app.command
 def throughput(
-    channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: int = 1, digits: int = 12_800, rounds: int = 5
+    channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: Count = 1, digits: Count = 12_800, rounds: Count = 5
 ) -> None:
     """Training throughput of our loop against a plain fp32 one."""
     from benchmarks.throughput import measure
@@ -26,7 +37,7 @@ def throughput(
 
 
 @app.command
-def profile(channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: int = 1, digits: int = 12_800) -> None:
+def profile(channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: Count = 1, digits: Count = 12_800) -> None:
     """Where a training step's time goes."""
     from benchmarks.profile import measure
 
@@ -34,15 +45,20 @@ def profile(channels: tuple[int, ...] = (16, 32, 48, 64, 96), threads: int = 1, 
 
 
 @app.command(name="reach")
-def reach_(name: str, /, *, seeds: int = 5, first_seed: int = 0, epochs: int | None = None, data: Path = DATA) -> None:
+def reach_(
+    name: Reached, /, *, seeds: Count = 5, first_seed: int = 0, epochs: Count | None = None, data: Path = DATA
+) -> None:
     """Time from process start to an accuracy on MNIST: ours-99.0, ours-99.5, deotte, one-epoch or examples."""
     for seed in range(first_seed, first_seed + seeds):
         print(results.append("reach", reach.measure(name, seed, data, epochs)), flush=True)
 
 
 @app.command
-def preset(name: str, /, *more: str, data: Path = DATA, keep: Path | None = None) -> None:
-    """A preset's cost and score on Kaggle's files; the run stays in `keep`; further options go to `tenfold run`."""
+def preset(name: Preset, /, *more: str, data: Path = DATA, keep: Path | None = None) -> None:
+    """A preset's cost and score on Kaggle's files; the run stays in `keep`.
+
+    Further options, after `--`, go to `tenfold run`.
+    """
     from benchmarks.scores import preset as measure
 
     print(results.append("preset", measure(name, data.resolve(), more, keep)))
@@ -53,7 +69,7 @@ def one_net(
     channels: tuple[int, ...] = (16, 32, 48, 64, 96),
     tta_shift_px: int = 1,
     epochs: int = 12,
-    seeds: int = 1,
+    seeds: Count = 1,
     first_seed: int = 0,
     data: Path = DATA,
 ) -> None:
@@ -68,7 +84,7 @@ def one_net(
 
 
 @app.command
-def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
+def reference(name: Reference, /, *, seed: int = 0, data: Path = DATA) -> None:
     """A well-known net with its author's settings on Kaggle's rows: deotte, one-epoch or examples."""
     from benchmarks.scores import reference as measure
 
@@ -77,7 +93,7 @@ def reference(name: str, /, *, seed: int = 0, data: Path = DATA) -> None:
 
 @app.command
 def members(
-    n: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 2,
+    n: Count = 2,
     *,
     channels: tuple[int, ...] = (16, 32, 48, 64, 96),
     epochs: int = 6,
@@ -123,7 +139,7 @@ def distilled(
 
 
 @app.command
-def latency(run: Path, /, *, rounds: int = 500) -> None:
+def latency(run: Path, /, *, rounds: Count = 500) -> None:
     """How fast a run's light net answers."""
     from benchmarks.latency import measure
 
@@ -131,7 +147,7 @@ def latency(run: Path, /, *, rounds: int = 500) -> None:
 
 
 @app.command
-def canvas(run: Path, /, *, drawings: int = 5000, data: Path = DATA) -> None:
+def canvas(run: Path, /, *, drawings: Count = 5000, data: Path = DATA) -> None:
     """What a run's canvas classifier makes of test digits placed, scaled, stretched and thickened on large canvases."""
     from benchmarks.canvases import measure
     from benchmarks.scores import kaggle
@@ -147,7 +163,7 @@ def canvas(run: Path, /, *, drawings: int = 5000, data: Path = DATA) -> None:
 def generator(
     cgan: Cgan | None = None,
     *,
-    seeds: int = 1,
+    seeds: Count = 1,
     first_seed: int = 0,
     judge: Path = Path("judge.safetensors"),
     data: Path = DATA,
@@ -162,12 +178,12 @@ def generator(
 
 @app.command
 def low_data(
-    n: int,
+    n: Annotated[int, Parameter(validator=validators.Number(gte=100, lte=40_000))],
     /,
-    shares: tuple[float, ...] = (0.0, 0.3),
+    shares: tuple[Share, ...] = (0.0, 0.3),
     *,
     cgan: Cgan | None = None,
-    seeds: int = 3,
+    seeds: Count = 3,
     first_seed: int = 0,
     data: Path = DATA,
 ) -> None:
@@ -185,9 +201,9 @@ def table() -> None:
     from benchmarks.tables import everything
 
     text = everything()
-    Path(__file__).with_name("RESULTS.md").write_text(text, "utf-8")
+    atomic.write(Path(__file__).with_name("RESULTS.md"), text.encode())
     print(text, end="")
 
 
 if __name__ == "__main__":
-    app()
+    cli.main(app)

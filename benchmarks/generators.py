@@ -35,6 +35,10 @@ def measure(cgan: Cgan, seed: int, judge: Path, data: Path) -> dict[str, Any]:
     settings = replace(JUDGE, seed=seed, cgan=cgan, compute=settled(JUDGE.compute, 1))
     device = prepare_process(settings.compute)
     images, labels = (torch.from_numpy(part).to(device) for part in (seen.images, seen.known_labels()))
+    if not judge.exists():
+        save_weights(judge, _fitted(images, labels, replace(settings, seed=0)))
+    net = Classifier(JUDGE.net).to(device).eval()
+    load_weights(judge, net)
     started = time.perf_counter()
     records: list[dict[str, Any]] = []
     generator = fit_generator(
@@ -42,10 +46,6 @@ def measure(cgan: Cgan, seed: int, judge: Path, data: Path) -> dict[str, Any]:
     )
     seconds = time.perf_counter() - started
     sample = sampler(generator, cgan.z_dim)
-    if not judge.exists():
-        save_weights(judge, _fitted(images, labels, replace(settings, seed=0)))
-    net = Classifier(JUDGE.net).to(device).eval()
-    load_weights(judge, net)
     found = quality.measured(net, sample, seen.images, unseen.images, seed, device)
     asked = torch.arange(CAS_DIGITS, device=device) % 10
     made = sample(asked, torch.Generator(device).manual_seed(Stream(seed, 0).seed_of("cas")))

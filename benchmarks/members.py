@@ -65,6 +65,7 @@ def measure(members: int, kinds: Sequence[str], net: Net, fit: Fit, keep: Path, 
 
     Every member is shown as many digits. What the nets say is stored in `keep` as it comes, and is not measured again.
     """
+    keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     train, _, _ = kaggle(data)
     fold_of = folds.stratified(train, FOLDS, seed=0)
     compute = settled(Compute(threads=1), 2**20)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tenfold.errors import RunFailed
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -43,7 +45,7 @@ def measure(name: str, seed: int, data: Path, epochs: int | None) -> dict[str, A
         for line in child.stdout:
             curve.append((round(time.perf_counter() - started, 2), json.loads(line)))
     if child.returncode or not curve:
-        raise RuntimeError(f"{name}, seed {seed}: ended with code {child.returncode}")
+        raise RunFailed(f"{name}, seed {seed}: ended with code {child.returncode}")
     return {"name": name, "seed": seed, "seconds": [entry[0] for entry in curve], "accuracy": [e[1] for e in curve]}
 
 

@@ -24,8 +24,10 @@ def append(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
         "torch": place["packages"]["torch"],
         "git_commit": place["git_commit"],
     }
-    with RESULTS.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    with RESULTS.open("a+b") as file:
+        if file.seek(0, 2) and RESULTS.read_bytes()[-1:] != b"\n":  # what a kill cut short ends here
+            file.write(b"\n")
+        file.write(json.dumps(row).encode() + b"\n")
     return row
 
 
@@ -33,11 +35,11 @@ def rows(kind: str) -> list[dict[str, Any]]:
     """All measurements of a kind, oldest first; a line that a kill cut short is left out."""
     found = []
     if RESULTS.exists():
-        for line in RESULTS.read_text("utf-8").splitlines():
+        for line in RESULTS.read_bytes().splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if row["kind"] == kind:
+            if isinstance(row, dict) and row.get("kind") == kind:
                 found.append(row)
     return found

@@ -20,6 +20,7 @@ from tenfold.classifier import answering
 from tenfold.compute import autocast, prepare_process, settled
 from tenfold.digits import Digits
 from tenfold.draws import ALL_DIGITS, Stream
+from tenfold.errors import RunFailed
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
 from tenfold.settings import Compute, Data, Fit, Net, Settings
@@ -34,7 +35,9 @@ def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dic
         run = keep or Path(folder) / "run"
         options = ["--preset", name, "--source", "kaggle", "--data", str(data), "--out", str(run), *more]
         started = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "tenfold.cli", "run", *options], check=True)
+        done = subprocess.run([sys.executable, "-m", "tenfold.cli", "run", *options], check=False)
+        if done.returncode:
+            raise RunFailed(f"`tenfold run {' '.join(options)}` ended with code {done.returncode}")
         minutes = (time.perf_counter() - started) / 60
         metrics = json.loads((run / "metrics.json").read_text())
     return {

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import distilled, members, references, results, tables
+from benchmarks.__main__ import app
 from benchmarks.profile import flops_per_image
 from conftest import few_digits
 from torch import nn
 
 from tenfold import folds
+from tenfold.cli import status
 from tenfold.settings import Settings, Warp
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,10 +77,31 @@ def test_the_profile_counts_every_multiplication() -> None:
 def test_results_are_appended_and_a_cut_line_is_left_out() -> None:
     results.append("kind", {"value": 1})
     with results.RESULTS.open("a") as file:
-        file.write('{"kind": "ki\n')
+        file.write('{"kind": "ki')
     row = results.append("kind", {"value": 2})
-    assert [row["value"] for row in results.rows("kind")] == [1, 2] and results.rows("other") == []
     assert row["date"] and row["machine"] and row["torch"]
+    assert [row["value"] for row in results.rows("kind")] == [1, 2] and results.rows("other") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("reference nosuch", 'Choose from: "deotte", "one-epoch", "examples". `python -m benchmarks reference --help`'),
+        ("reach one-epoch --epochs -3", "--epochs. Must be >= 1"),
+        ("members --keep kept --data nowhere", "nowhere: holds neither digit-recognizer.zip"),
+        ("one-net --epochs 0", "fit.epochs: is 0"),
+        ("low-data 1000 2.0", "SHARES. Must be < 1"),
+        ("latency nowhere", "nowhere: is no run's folder"),
+    ],
+)
+def test_a_slip_of_the_user_is_one_sentence(
+    arguments: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert status(arguments.split(), app) == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+    assert not results.RESULTS.exists()
 
 
 def test_what_was_not_run_says_so() -> None:

@@ -216,6 +216,8 @@ def test_the_seed_decides_the_drawing_and_z_replaces_it(generator: Generator) ->
 def test_files_that_are_no_such_model_are_refused(finished_run: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="there is no such model file"):
         Classifier(tmp_path / "nowhere.onnx")
+    with pytest.raises(BadInput, match=r"is a folder; give one \.onnx file \(.*classifier\.onnx, .*generator\.onnx"):
+        Classifier(finished_run)
     whole = (finished_run / "classifier.onnx").read_bytes()
     for name, data in {"empty": b"", "text": b"hello", "cut": whole[: len(whole) // 2]}.items():
         (tmp_path / name).write_bytes(data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,11 @@ from tenfold import study
 from tenfold.cli import status
 from tenfold.cli.study import Name, asked
 from tenfold.errors import BadInput
+from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Compute, Warp
 from tenfold.studies import dcgan, expansion, nets, plain
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = get_args(Name)
@@ -117,15 +119,16 @@ def test_two_processes_do_not_measure_in_one_another(tmp_path: Path) -> None:
 
 def test_a_folder_that_can_not_be_one_is_found_before_anything_is_measured(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
-    with pytest.raises(FileExistsError):
-        carried_out(tmp_path / "taken")
+    for folder in (tmp_path / "taken", tmp_path / "taken" / "below"):
+        with pytest.raises(BadInput, match=r"can't be a folder .* give another --out"):
+            carried_out(folder)
     assert (tmp_path / "taken").read_text() == "mine"
 
 
 def test_the_two_forms_are_not_mixed(tmp_path: Path) -> None:
     carried_out(tmp_path)
     before = (tmp_path / "nets.csv").read_bytes()
-    with pytest.raises(BadInput, match="quick form"):
+    with pytest.raises(BadInput, match="of the quick form; give another --out, or ask for --quick"):
         carried_out(tmp_path, quick=False)
     assert (tmp_path / "nets.csv").read_bytes() == before
 
@@ -137,12 +140,56 @@ def test_a_table_that_is_missing_damaged_or_not_whole_is_named(tmp_path: Path) -
     path = tmp_path / "nets.csv"
     whole = path.read_text()
     path.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
-    with pytest.raises(BadInput, match="lacks 1 of 4 cells"):
+    with pytest.raises(BadInput, match=r"lacks 1 of 4 cells, which `tenfold study nets --seeds 2 --quick --out .+` me"):
         study.write(STUDY, tmp_path)
-    for damage in (whole.replace("seed", "sed"), whole.replace("0.5,", "half,"), "\0"):
+    header, *rows = whole.splitlines(True)
+    for damage, said in (
+        (whole.replace("seed", "sed"), "other columns"),
+        (whole.replace("0.5,", "half,"), "line 2: could not convert"),
+        ("\0", "other columns"),
+        ("", "other columns"),
+        (whole.replace("0.5,", "nan,"), "line 2: a number beyond all measure"),
+        (whole.replace("0.5,", "1e308,"), "line 2: a number beyond all measure"),
+        (whole.replace("plain,0,", "plain,-1,"), "line 2: seed -1"),
+        (whole.replace("plain,0,", "plain,1000000000,"), "line 2: seed 1000000000"),
+        (whole[:-20], "unexpected end of data"),
+        (whole[: whole.rindex(",quick")], "line 5: missing fields"),
+        (whole.replace("0.5,", "0.5,1,"), "line 2: surplus fields"),
+        (whole + "".join(rows), "cell plain of seed 0 has a row twice"),
+        (whole.replace("0.5,", ","), "cell plain of seed 1 has other rows"),
+        (whole.replace("plain,plain,0", "plain,flat,0"), "cell plain of seed 1 has other rows"),
+        (whole.replace("quick", "full", 1), "rows of both forms"),
+        (whole.replace("quick", "brisk"), "line 2: form brisk"),
+    ):
         path.write_text(damage)
-        with pytest.raises(BadInput, match="is no table of this study"):
+        with pytest.raises(BadInput, match=rf"is no table of this study \({said}.*\); remove it"):
             study.write(STUDY, tmp_path)
+    path.write_text(header + "".join(rows[:2]).replace("0.5,", ",").replace("0.6,", ","))
+    with pytest.raises(BadInput, match=r"nets\.csv: is not whole"):  # one seed, with nothing to compare it with
+        study.write(STUDY, tmp_path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadInput, match=r"\(no file\)"):
+        study.write(STUDY, tmp_path)
+
+
+def test_a_table_that_a_spreadsheet_saved_is_still_that_table(tmp_path: Path) -> None:
+    carried_out(tmp_path)
+    path, page = tmp_path / "nets.csv", (tmp_path / "nets.md").read_text()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    study.write(STUDY, tmp_path)
+    assert (tmp_path / "nets.md").read_text() == page
+
+
+def test_the_index_warns_of_quick_studies_alone() -> None:
+    tables = {
+        replace(STUDY, title=form): Table(
+            [{"row": name, "seed": 0, "accuracy": 0.5, "form": form} for name in ("plain", "better")]
+        )
+        for form in ("full", "quick")
+    }
+    before, _, after = study.index(tables).partition("## quick")
+    assert "settles nothing" not in before and "settles nothing" in after
 
 
 def test_differences_are_paired_by_seed() -> None:
@@ -200,7 +247,7 @@ def test_a_command_refuses_in_a_sentence(tmp_path: Path) -> None:
     for arguments, said in (
         (("nets", "--seeds", "0"), "seeds: is 0"),
         (("nets",), "holds neither digit-recognizer.zip nor train.csv"),
-        ((), "studies: holds no whole table"),
+        ((), "studies: is no folder of studies"),
         (("nest",), "nest"),
     ):
         done = tenfold("study", *arguments, cwd=tmp_path)
@@ -245,7 +292,7 @@ def test_a_course_is_level_where_its_end_is_within_two_standard_errors(last: tup
         for seed, distance in enumerate(distances)
     ]
     floor = {"row": dcgan.FLOOR, "seed": 0, dcgan.DISTANCE: 1.0}
-    assert said in dcgan.verdict(study.Table([*rows, floor]))
+    assert said in dcgan.verdict(Table([*rows, floor]))
 
 
 def test_rates_rise_and_fall() -> None:

@@ -240,6 +240,9 @@ def _session(
 
 def _opened(path: Path | str, threads: int | None, providers: Sequence[str]) -> ort.InferenceSession:
     path = Path(path)
+    if path.is_dir():
+        held = ", ".join(str(model) for model in sorted(path.glob("*.onnx"))) or "none is in it"
+        raise BadInput(f"{path}: is a folder; give one .onnx file ({held})")
     if not path.is_file():
         raise BadInput(
             f"{path}: there is no such model file; give an exported .onnx file (on the command line --model)"

@@ -38,7 +38,7 @@ def load(folder: Path, download: bool) -> tuple[Digits, Digits]:
             reason = "no network" if download else "not downloaded yet"
             raise BadInput(
                 f"MNIST: is not in {_raw(folder)} ({reason}); put its four archives there ({', '.join(NAMES)}), "
-                "or run with --source mnist where there is a network"
+                "or let `tenfold run --source mnist` fetch them where there is a network"
             )
         _unpack(folder, root)
     try:

@@ -6,14 +6,10 @@ the plot (.svg), and pictures that cells leave. The same command again measures 
 
 from __future__ import annotations
 
-import csv
-import io
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from math import sqrt
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,14 +19,13 @@ from markupsafe import Markup
 from tenfold import atomic, pool
 from tenfold.digits import Digits
 from tenfold.errors import BadInput
+from tenfold.measurements import FULL, QUICK, Table, read, spread, written
 from tenfold.record import machine
 from tenfold.report import figures
 from tenfold.settings import Compute
 from tenfold.table import markdown
 
 INDEX: Final = "README.md"
-KEYS: Final = ("cell", "row", "seed")
-PLACE: Final = ("form", "date", "machine")
 COUNTS: Final = ("parameters", "core-seconds", "steps")  # columns of whole numbers
 
 
@@ -51,43 +46,6 @@ class Measured:
     row: str
     numbers: Mapping[str, float]
     files: Mapping[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Table:
-    """All measurements of a study: rows with KEYS, numbers by column, and PLACE."""
-
-    rows: Sequence[Mapping[str, Any]]
-
-    def names(self) -> list[str]:
-        """The table's rows, each once, in their order."""
-        return list(dict.fromkeys(row["row"] for row in self.rows))
-
-    def values(self, name: str, column: str) -> list[float]:
-        """Of one row and column, by seed."""
-        found = sorted((row for row in self.rows if row["row"] == name), key=lambda row: row["seed"])
-        return [row[column] for row in found if column in row]
-
-    def mean(self, name: str, column: str) -> float:
-        """Over seeds."""
-        return statistics.mean(self.values(name, column))
-
-    def error(self, name: str, column: str) -> list[float]:
-        """What an accuracy lacks, per cent, by seed."""
-        return [100 * (1 - value) for value in self.values(name, column)]
-
-    def pairs(self, name: str, other: str, column: str) -> list[float]:
-        """`name` minus `other`, by seed."""
-        return [a - b for a, b in zip(self.values(name, column), self.values(other, column), strict=True)]
-
-    def difference(self, name: str, other: str, column: str, scale: float = 1.0) -> str:
-        """`name` minus `other`, times `scale`: mean ± standard error, paired by seed."""
-        pairs = [scale * pair for pair in self.pairs(name, other, column)]
-        return spread(pairs, "+.2f", sqrt(len(pairs)))
-
-    def points(self, name: str, other: str, column: str) -> str:
-        """As `difference`, of shares in hundredths."""
-        return self.difference(name, other, column, 100.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,10 +78,13 @@ def carry_out(
 ) -> None:
     """Measure what is missing in the folder, then write the page and the plot.
 
-    Raises BadInput where it holds measurements of the other form or another process measures there, RunFailed as
-    `pool.run_all` does.
+    Raises BadInput where the folder can't be one, where it holds measurements of the other form or another process
+    measures there, RunFailed as `pool.run_all` does.
     """
-    folder.mkdir(parents=True, exist_ok=True)  # before any cell takes its minutes
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before any cell takes its minutes
+    except OSError as error:
+        raise BadInput(f"{folder}: can't be a folder ({error.strerror}); give another --out") from error
     try:
         with FileLock(folder / f".{study.name}.lock", timeout=0):
             _measure_missing(study, train, test, seeds, quick, compute, folder)
@@ -136,9 +97,10 @@ def _measure_missing(
     study: Study, train: Digits, test: Digits, seeds: int, quick: bool, compute: Compute, folder: Path
 ) -> None:
     path = folder / f"{study.name}.csv"
-    rows, form = read(study, path), _form(quick)
-    if any(row["form"] != form for row in rows):
-        raise BadInput(f"{path}: holds measurements of the {rows[0]['form']} form; give another --out")
+    rows, form = read(path, study.columns), QUICK if quick else FULL
+    if rows and rows[0]["form"] != form:
+        other = "leave out --quick" if quick else "ask for --quick"
+        raise BadInput(f"{path}: holds measurements of the {rows[0]['form']} form; give another --out, or {other}")
     have = {(row["seed"], row["cell"]) for row in rows}
     jobs = [job for job in _jobs(study, quick, seeds) if job not in have]
     material = Material(train, test, quick, compute)
@@ -151,7 +113,7 @@ def _measure_missing(
         for name, data in record["files"].items():
             atomic.write(folder / name, data)
         rows.extend(row | place for row in record["rows"])
-        atomic.write(path, _csv(study, rows))
+        atomic.write(path, written(rows, study.columns))
         for row in record["rows"]:
             numbers = ", ".join(f"{column} {_cell([row[column]], column)}" for column in study.columns if column in row)
             print(f"{row['row']}, seed {row['seed']}: {numbers}", flush=True)
@@ -169,22 +131,29 @@ def _jobs(study: Study, quick: bool, seeds: int) -> list[tuple[int, str]]:
 def write(study: Study, folder: Path) -> Table:
     """Make the page and the plot of a study from its stored table, and give that. Raises BadInput as `stored` does."""
     table = stored(study, folder)
-    atomic.write(folder / f"{study.name}.svg", figures.alone(study.plot(table)))
-    atomic.write(folder / f"{study.name}.md", _page(study, table, folder).encode())
+    try:
+        plot, page = figures.alone(study.plot(table)), _page(study, table, folder)
+    except (ValueError, KeyError) as error:  # a row or number that plot or verdict counts on is not there
+        raise BadInput(
+            f"{folder / study.name}.csv: is not whole ({error}); remove it, or give another --out"
+        ) from error
+    atomic.write(folder / f"{study.name}.svg", plot)
+    atomic.write(folder / f"{study.name}.md", page.encode())
     return table
 
 
 def stored(study: Study, folder: Path) -> Table:
     """The table of a study, in the order of its cells. Raises BadInput where there is none, or not yet all of it."""
     path = folder / f"{study.name}.csv"
-    rows = read(study, path)
+    rows = read(path, study.columns)
     if not rows:
         raise BadInput(f"{path}: is not there; `tenfold study {study.name}` measures it")
-    quick = rows[0]["form"] == _form(True)
-    jobs = _jobs(study, quick, max(row["seed"] for row in rows) + 1)
+    quick, seeds = rows[0]["form"] == QUICK, max(row["seed"] for row in rows) + 1
+    jobs = _jobs(study, quick, seeds)
     missing = set(jobs) - {(row["seed"], row["cell"]) for row in rows}
     if missing:
-        raise BadInput(f"{path}: lacks {len(missing)} of {len(jobs)} cells; the same study measures them")
+        command = f"{_command(study, seeds, quick)} --out {folder}"
+        raise BadInput(f"{path}: lacks {len(missing)} of {len(jobs)} cells, which `{command}` measures")
     cells = study.cells(quick)
     known = [row for row in rows if row["cell"] in cells]
     return Table(sorted(known, key=lambda row: (cells.index(row["cell"]), row["seed"])))
@@ -192,10 +161,11 @@ def stored(study: Study, folder: Path) -> Table:
 
 def index(tables: Mapping[Study, Table]) -> str:
     """Claim beside finding."""
-    parts = [INTRODUCTION, *dict.fromkeys(line for table in tables.values() for line in _warning(table))]
+    parts = [INTRODUCTION]
     for study, table in tables.items():
         parts += [
             f"## {study.title}",
+            *_warning(table),
             f"**What circulates.** {study.claim} ({study.source}).",
             f"**What was found.** {study.verdict(table)}",
             f"![{study.title}]({study.name}.svg)",
@@ -210,32 +180,6 @@ Public projects that read or draw these digits make claims. Here each question w
 and scored on the competition's 28,000 test rows, which nothing had trained on and by which nothing was chosen. Every
 page has the numbers and the protocol; the same command makes it again, and `tenfold study` alone makes this one. Where
 two things are compared, it is mean ± standard error, paired by seed."""
-
-
-def read(study: Study, path: Path) -> list[dict[str, Any]]:
-    """All rows of a stored table; none where there is no such file. Raises BadInput where it is another table."""
-    if not path.exists():
-        return []
-    try:
-        reader = csv.DictReader(io.StringIO(path.read_text("utf-8")), strict=True)
-        if list(reader.fieldnames or ()) != [*KEYS, *study.columns, *PLACE]:
-            raise ValueError("other columns")
-        return [
-            {
-                **{name: row[name] for name in ("cell", "row", *PLACE)},
-                "seed": int(row["seed"]),
-                **{name: float(row[name]) for name in study.columns if row[name]},
-            }
-            for row in reader
-        ]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise BadInput(f"{path}: is no table of this study ({error}); remove it, or give another --out") from error
-
-
-def spread(values: Sequence[float], form: str, shrink: float = 1.0) -> str:
-    """Mean ± standard deviation over `shrink`; the mean alone of a single value."""
-    mean = f"{statistics.mean(values):{form}}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values) / shrink:{form.lstrip('+')}}"
 
 
 def _measure(part: _Part, report: Callable[[dict[str, Any]], None]) -> None:
@@ -254,8 +198,7 @@ def _page(study: Study, table: Table, folder: Path) -> str:
     lines = [[name, *(_cell(table.values(name, column), column) for column in study.columns)] for name in table.names()]
     places = sorted({f"{row['date']}, {row['machine']}" for row in table.rows})
     seeds = max(row["seed"] for row in table.rows) + 1
-    quick = " --quick" if _warning(table) else ""
-    command = f"tenfold study {study.name} --seeds {seeds}{quick}"
+    command = _command(study, seeds, table.rows[0]["form"] == QUICK)
     over = f"Mean ± standard deviation over {seeds} seeds" if seeds > 1 else "One seed"
     pictures = [
         f"![{caption}]({name})\n\n{caption}" for name, caption in study.pictures.items() if (folder / name).exists()
@@ -274,9 +217,17 @@ def _page(study: Study, table: Table, folder: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _command(study: Study, seeds: int, quick: bool) -> str:
+    return f"tenfold study {study.name} --seeds {seeds}{' --quick' if quick else ''}"
+
+
 def _warning(table: Table) -> list[str]:
-    quick = table.rows[0]["form"] == _form(True)
-    return ["**The quick form, on scikit-learn's small digits: it settles nothing.**"] if quick else []
+    if table.rows[0]["form"] != QUICK:
+        return []
+    return [
+        "**The quick form, on scikit-learn's small digits: it settles nothing. Numbers of digits and epochs in the "
+        "text are those of the full form.**"
+    ]
 
 
 def _cell(values: Sequence[float], column: str) -> str:
@@ -285,15 +236,3 @@ def _cell(values: Sequence[float], column: str) -> str:
     if column in COUNTS:
         return spread(values if len(set(values)) > 1 else values[:1], ",.0f")
     return spread(values, ".4f")
-
-
-def _form(quick: bool) -> str:
-    return "quick" if quick else "full"
-
-
-def _csv(study: Study, rows: Sequence[Mapping[str, Any]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [*KEYS, *study.columns, *PLACE], extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue().encode()

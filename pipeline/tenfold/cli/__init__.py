@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from io import TextIOWrapper
@@ -77,22 +78,24 @@ app.command(gan)
 app.command(page, name="app")
 
 
-def main() -> NoReturn:
+def main(of: App = app) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job may ignore
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to stop
-    sys.exit(status(sys.argv[1:]))
+    sys.exit(status(sys.argv[1:], of))
 
 
-def status(tokens: list[str]) -> int:
+def status(tokens: list[str], of: App = app) -> int:
     """Run one command and give its exit code; whatever went wrong is one sentence on stderr."""
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+        of(tokens, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        command = tokens[0] if tokens and tokens[0] in app else ""
-        sentence = " ".join(str(error).split()).rstrip(".")
-        return _said(f"{sentence}. `{' '.join(filter(None, ('tenfold', command, '--help')))}` shows what there is.", 2)
+        command = tokens[0] if tokens and tokens[0] in of else ""
+        sentence = " ".join(str(error).split())
+        stop = "" if sentence.endswith((".", "?")) else "."
+        shows = " ".join(filter(None, (of.name[0], command, "--help")))
+        return _said(f"{sentence}{stop} `{shows}` shows what there is.", 2)
     except (BadInput, BadModelInput, BadLimit, DamagedFile) as error:
         return _said(str(error), 2)
     except (RunFailed, BuildFailed) as error:
@@ -101,6 +104,9 @@ def status(tokens: list[str]) -> int:
         return _said(str(error), KAGGLE_FAILED[error.kind])
     except NotInstalled as error:
         return _said(str(error), 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is found broken again on leaving
+        return _said("whoever read the output has stopped reading", 1)
     except OSError as error:
         where = error.filename or "system"
         return _said(f"{where}: {error.strerror or error}; mend that, and the same command works or continues", 1)

@@ -45,13 +45,17 @@ def study(
     workers
         Cells measured side by side; 0 takes one a core.
     """
-    if not 1 <= seeds <= 100:
-        raise BadInput(f"seeds: is {seeds} where a whole number from 1 to 100 belongs")
+    from tenfold.measurements import MOST_SEEDS
+
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise BadInput(f"seeds: is {seeds} where a whole number from 1 to {MOST_SEEDS} belongs")
     from tenfold import atomic, compute, judge, overlap, sources
     from tenfold.study import INDEX, carry_out, index, write
 
     folder = out or Path("studies-quick" if quick else "studies")
     if name is None:
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: is no folder of studies; `tenfold study nets` measures the first")
         tables = {}
         for one in map(asked, get_args(Name)):
             try:
@@ -65,6 +69,8 @@ def study(
         return
     where = Data("sample" if quick else "kaggle", data)
     found = sources.load(where)
+    for line in found.notes:
+        print(line)
     train, _ = overlap.guard(found.train, found.extra, found.test, "honest")
     test = replace(found.test, labels=judge.answer_key(found.test, sources.reference(where)))
     carry_out(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -163,7 +164,7 @@ def bars(values: Mapping[str, Sequence[float]], label: str) -> Markup:
     """A bar a name for the mean of its values, a dot for each of them."""
     with _drawn("bars", 8, 0.8 + 0.36 * len(values)) as (axis, svg):
         for place, found in enumerate(values.values()):
-            axis.barh(place, sum(found) / len(found), color=COLOURS[1], height=0.6, alpha=0.5)
+            axis.barh(place, statistics.fmean(found), color=COLOURS[1], height=0.6, alpha=0.5)
             axis.plot(found, [place] * len(found), "o", color=COLOURS[0], markersize=4)
         axis.set_yticks(range(len(values)), list(values))
         axis.invert_yaxis()

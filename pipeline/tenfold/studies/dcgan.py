@@ -16,9 +16,10 @@ from torch import Tensor, nn, optim
 from tenfold import quality
 from tenfold.compute import autocast
 from tenfold.fit import features
+from tenfold.measurements import Table
 from tenfold.report import figures, networks
 from tenfold.studies.reader import reader
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 from tenfold_onnx.images import film_gif, sheet_png
 
 Z_DIM: Final = 100

@@ -14,10 +14,11 @@ from torch import Tensor, optim
 from tenfold.cgan_fit import fit_generator, sampler
 from tenfold.classifier import Classifier
 from tenfold.draws import Stream
+from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Cgan, Net, Settings, Warp
 from tenfold.studies.plain import Widen, answers, rise_and_fall, train, warping
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 
 EPOCHS: Final = 8
 GENERATOR_EPOCHS: Final = 4

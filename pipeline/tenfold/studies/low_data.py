@@ -14,9 +14,10 @@ from tenfold.digits import Digits, joined
 from tenfold.draws import Stream
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
+from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Cgan, Fit, Net, Settings, Warp
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 
 DIGITS, VALIDATED, GENERATED = 10_000, 2_000, 8_000
 SHOWN: Final = 16_000  # digits an epoch, whatever they are made of

@@ -12,10 +12,11 @@ from sklearn.svm import SVC
 from torch import nn, optim
 
 from tenfold.classifier import Classifier
+from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Net, Warp
 from tenfold.studies.plain import Normalised, answers, rise_and_fall, train, warping
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 
 EPOCHS: Final = 8
 SVM: Final = "support vector machine"

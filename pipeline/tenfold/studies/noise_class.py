@@ -11,10 +11,11 @@ from markupsafe import Markup
 from tenfold import quality
 from tenfold.cgan_fit import fit_generator, sampler
 from tenfold.draws import Stream
+from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Cgan, Settings
 from tenfold.studies.reader import reader
-from tenfold.study import Material, Measured, Study, Table
+from tenfold.study import Material, Measured, Study
 from tenfold_onnx.images import film_gif
 
 WIDTHS: Final = (4, 16, 64)
