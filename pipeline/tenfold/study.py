@@ -178,8 +178,8 @@ INTRODUCTION: Final = """# Claims that circulate, settled by commands
 
 Public projects that read or draw these digits make claims. Here each question was asked again, by `tenfold study NAME`,
 and scored on the competition's 28,000 test rows, which nothing had trained on and by which nothing was chosen. Every
-page has the numbers and the protocol; the same command makes it again, and `tenfold study` alone makes this one. Where
-two things are compared, it is mean ± standard error, paired by seed."""
+page has the numbers and the protocol; the same command makes it again, and `tenfold study` without a name makes this
+one. Where two things are compared, it is mean ± standard error, paired by seed."""
 
 
 def _measure(part: _Part, report: Callable[[dict[str, Any]], None]) -> None:
@@ -210,7 +210,8 @@ def _page(study: Study, table: Table, folder: Path) -> str:
         f"**What was found.** {study.verdict(table)}",
         f"![{study.title}]({study.name}.svg)",
         markdown(["", *study.columns], lines),
-        f"{over}; {'; '.join(places)}. Made again by `{command}`.",
+        f"{over}, in the table; what was found compares by mean ± standard error, paired by seed. "
+        f"{'; '.join(places)}. Made again by `{command}`.",
         f"**Protocol.** {study.protocol}",
         *pictures,
     ]

@@ -56,7 +56,7 @@ def predict(
     as_json
         One JSON object a digit, with all ten probabilities.
     top
-        The so many likeliest digits, each with its probability.
+        That many of the likeliest digits, each with its probability.
     at_least
         Label -1 where the likeliest digit has a smaller probability than this.
     threads

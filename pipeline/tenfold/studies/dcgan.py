@@ -165,26 +165,30 @@ def verdict(table: Table) -> str:
     points = [_row(point) for point in range(1, POINTS + 1)]
     last, best = points[-1], min(points, key=lambda row: table.mean(row, DISTANCE))
     course = {row: (f"{table.mean(row, 'steps'):,.0f}", f"{table.mean(row, DISTANCE):.1f}") for row in points}
-    level = next(row for row in points if row == last or not _worse(table.pairs(row, last, DISTANCE)))
+    level = next(row for row in points if row == last or not _apart(table.pairs(row, last, DISTANCE)))
     ends = table.values(last, DISTANCE)
-    end = (
-        "it had not stopped getting better when the time was up, which does not contradict the claim"
-        if level == last
-        else f"what came after {course[level][0]} changed it by {table.difference(last, level, DISTANCE)}, which can't "
-        f"be told from nothing, with ends from {min(ends):.1f} to {max(ends):.1f}"
-    )
+    if level != last:
+        end = (
+            f"what came after {course[level][0]} changed it by {table.difference(last, level, DISTANCE)}, which can't "
+            f"be told from nothing, with ends from {min(ends):.1f} to {max(ends):.1f}"
+        )
+    elif best == last:
+        end = "it had not stopped getting better when the time was up, which does not contradict the claim"
+    else:
+        end = f"it got better until {course[best][0]}, and worse from there"
+    shown = f"{table.mean(last, 'steps') * BATCH:,.0f} real digits"
     return (
         f"The Fréchet distance is {course[points[0]][1]} after {course[points[0]][0]} steps, {course[best][1]} at its "
         f"best, after {course[best][0]}, and {course[last][1]} at the end, where real digits against real ones have "
-        f"{table.mean(FLOOR, DISTANCE):.2f}. In {course[last][0]} steps {end}."
+        f"{table.mean(FLOOR, DISTANCE):.2f}. In {course[last][0]} steps, which show {shown}, {end}."
     )
 
 
-def _worse(differences: list[float]) -> bool:
-    """Whether they are above nothing by more than two standard errors."""
+def _apart(differences: list[float]) -> bool:
+    """Whether their mean is more than two standard errors from nothing."""
     n = len(differences)
     error = stdev(differences) / sqrt(n) if n > 1 else 0.0
-    return mean(differences) > 2 * error
+    return abs(mean(differences)) > 2 * error
 
 
 STUDY: Final = Study(
