@@ -41,3 +41,10 @@ def test_the_record_and_the_model_temper_alike() -> None:
     assert tempered(said, 0.6) == pytest.approx(in_the_model, abs=1e-6)
     certain = np.eye(10, dtype=np.float32)
     assert tempered(certain, 0.6) == pytest.approx(certain, abs=1e-6)
+
+
+def test_answers_without_an_error_are_left_as_they_are() -> None:
+    said, _ = drawn(1.0, n=200)
+    right = said.argmax(1)
+    assert fitted_temperature(said, right) == 1.0
+    assert fitted_temperature(said, np.where(np.arange(200) == 0, (right + 1) % 10, right)) < 1.0

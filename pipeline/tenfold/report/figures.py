@@ -98,7 +98,7 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
         axis.set(xlabel="how sure the answer was", ylabel="how often it was right", xlim=(0, 1.02), ylim=(0, 1.02))
         axis.xaxis.set_major_formatter(PercentFormatter(1))
         axis.yaxis.set_major_formatter(PercentFormatter(1))
-        axis.legend(loc="upper left", fontsize=9)
+        axis.legend(loc="lower right", fontsize=9)
     return svg[0]
 
 
