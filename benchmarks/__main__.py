@@ -10,7 +10,7 @@ from cyclopts import App, Parameter, validators
 
 from tenfold import atomic, cli
 from tenfold.presets import Preset
-from tenfold.settings import Cgan
+from tenfold.settings import Cgan, Warp
 
 Reference = Literal["deotte", "one-epoch", "examples"]
 Reached = Literal["ours-99.0", "ours-99.5", "deotte", "one-epoch", "examples"]
@@ -98,19 +98,21 @@ def members(
     channels: tuple[int, ...] = (16, 32, 48, 64, 96),
     epochs: int = 6,
     four_fifths: bool = True,
+    warp: Warp | None = None,
     keep: Path,
     data: Path = DATA,
 ) -> None:
     """What more members, more digits and more views are worth to an ensemble, on training rows held out from all of it.
 
-    What each net says stays in `keep`, by channels and epochs; the same command measures what is missing there.
+    What each net says stays in `keep`, by channels, epochs and warp; the same command measures what is missing there.
     """
     from benchmarks.members import ALL, KINDS, measure
 
     from tenfold.settings import Fit, Net
 
     kinds = KINDS if four_fifths else (ALL,)
-    row = measure(n, kinds, Net(channels, tta_shift_px=0), Fit(epochs=epochs), keep, data.resolve())
+    net, fit = Net(channels, tta_shift_px=0), Fit(epochs=epochs)
+    row = measure(n, kinds, net, fit, warp or Warp(), keep, data.resolve())
     print({key: value for key, value in results.append("members", row).items() if key != "wrong"})
 
 

@@ -82,8 +82,8 @@ def measure(asked: int, net: Net, fit: Fit, cgan: Cgan, keep: Path, data: Path) 
 
     What is trained is stored in `keep` as it comes, and is not trained again.
     """
-    keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     train, _, _ = kaggle(data)
+    keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     fold_of = folds.stratified(train, FOLDS, seed=0)
     compute = settled(Compute(threads=1), 2**20)
     settings = Settings(net=net, fit=fit, cgan=cgan, compute=compute)

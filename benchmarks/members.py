@@ -8,13 +8,14 @@ training part, or of nets that leave a fifth of that out, as the folds of a run 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from benchmarks import results
 from benchmarks.scores import kaggle
 
 from tenfold import atomic, folds, pool
@@ -24,7 +25,7 @@ from tenfold.draws import Stream
 from tenfold.expansion import Expansion
 from tenfold.fit import fit_classifier, probabilities
 from tenfold.record import npz, read_npz
-from tenfold.settings import Compute, Fit, Net, Settings
+from tenfold.settings import Compute, Fit, Net, Settings, Warp
 from tenfold.warp import affine_matrices, resampled
 
 FOLDS: Final = 5
@@ -60,22 +61,26 @@ class _Member:
     path: Path
 
 
-def measure(members: int, kinds: Sequence[str], net: Net, fit: Fit, keep: Path, data: Path) -> dict[str, Any]:
+def measure(
+    members: int, kinds: Sequence[str], net: Net, fit: Fit, warp: Warp, keep: Path, data: Path
+) -> dict[str, Any]:
     """Which of all 42,000 rows are read wrong by ensembles that the row's fold was held out from.
 
     Every member is shown as many digits. What the nets say is stored in `keep` as it comes, and is not measured again.
     """
-    keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     train, _, _ = kaggle(data)
+    keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     fold_of = folds.stratified(train, FOLDS, seed=0)
     compute = settled(Compute(threads=1), 2**20)
-    settings = Settings(net=net, fit=fit, compute=compute)
-    keep = keep / f"{'-'.join(map(str, net.channels))}-{fit.epochs}-epochs"
+    settings = Settings(net=net, fit=fit, warp=warp, compute=compute)
+    unusual = [f"{name}-{value}" for name, value in results.differing(asdict(warp), Warp()).items()]
+    keep = keep / "-".join([*map(str, net.channels), str(fit.epochs), "epochs", *unusual])
     tasks = left(members, kinds, settings, train, fold_of, keep)
     pool.run_all(tasks, compute.workers, lambda line: print(line, flush=True))
     return {
         "net": list(net.channels),
         "epochs": fit.epochs,
+        "warp": asdict(warp),
         "rows": len(train),
         "wrong": [
             {"kind": kind, "n": n, "views": views, "rows": _wrong(kind, n, chosen, train, fold_of, keep)}

@@ -43,3 +43,8 @@ def rows(kind: str) -> list[dict[str, Any]]:
             if isinstance(row, dict) and row.get("kind") == kind:
                 found.append(row)
     return found
+
+
+def differing(values: Mapping[str, Any], usual: object) -> dict[str, Any]:
+    """What of a measurement's settings is not as in `usual`, which has a field for each."""
+    return {name: value for name, value in values.items() if value != getattr(usual, name)}

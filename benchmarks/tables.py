@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from dataclasses import asdict
+from collections.abc import Iterable
 from typing import Any, Final
 
 from benchmarks import reach, results
 from benchmarks.distilled import LABELS
 from benchmarks.members import CHOICES, paired
+from benchmarks.references import REFERENCES
 
 from tenfold.presets import PRESETS
-from tenfold.settings import Cgan
+from tenfold.settings import Cgan, Warp
 from tenfold.table import markdown
 
 TARGETS: Final = (0.990, 0.995)
@@ -34,7 +35,7 @@ def _throughput() -> str:
     lines = [
         [
             "-".join(map(str, row["channels"])),
-            f"{row['precision']}, {row['threads']} threads",
+            f"{row['precision']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}",
             f"{row['ours_per_s']:,}",
             f"{row['plain_per_s']:,}",
             f"{row['ratio']} ({row['ratio_range'][0]} to {row['ratio_range'][1]}, n = {row['rounds']})",
@@ -83,7 +84,8 @@ def _members() -> str:
                     against = f" ({errors:+} ± {se:.0f})" if wrong is not first else ""
                     cells.append(f"{len(wrong['rows'])}{against}")
             name = f"{n} of {'-'.join(map(str, row['net']))}, {row['epochs']} epochs, on {kind}"
-            lines.append([name, *cells, _place(row)])
+            unusual = _named(results.differing(row.get("warp", {}), Warp()))
+            lines.append([", ".join(filter(None, (name, unusual))), *cells, _place(row)])
     header = ["members", *CHOICES, "where"]
     return f"## What an ensemble's members are worth\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
 
@@ -106,33 +108,40 @@ def _distilled() -> str:
 
 
 def _single() -> str:
-    nets: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    nets: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in results.rows("one net"):
-        nets[(*row["net"], "shifts" if row["tta_shift_px"] else "no shifts", row["epochs"], _place(row))].append(row)
+        shifts = "shifts" if row["tta_shift_px"] else "no shifts"
+        nets[f"ours, {'-'.join(map(str, row['net']))}, {shifts}, {row['epochs']} epochs"].append(row)
     lines = []
-    for (*net, shifts, epochs, place), found in nets.items():
-        name = f"ours, {'-'.join(map(str, net))}, {shifts}, {epochs} epochs"
-        lines.append([name, _spread([row["seconds"] for row in found], ".0f", " s"), _scores(found), place])
-    for name in ("deotte", "one-epoch", "examples"):
-        found = [row for row in results.rows("reference") if row["name"] == name]
-        if not found:
+    for name, of_net in nets.items():
+        for found in _by_machine(of_net):
+            seconds = _spread([row["seconds"] for row in found], ".0f", " s")
+            lines.append([name, seconds, _scores(found), _place(found[-1])])
+    for name in REFERENCES:
+        measured = _by_machine(row for row in results.rows("reference") if row["name"] == name)
+        for found in measured:
+            seconds = _spread([row["training_s"] for row in found], ".0f", " s")
+            lines.append([f"{name}, {found[-1]['precision']}", seconds, _scores(found), _place(found[-1])])
+        if not measured:
             lines.append([name, NOT_RUN, "", ""])
-            continue
-        seconds = _spread([row["training_s"] for row in found], ".0f", " s")
-        lines.append([f"{name}, {found[-1]['precision']}", seconds, _scores(found), _place(found[-1])])
     header = ["one net on all 42,000", "time", "judge, 28,000", "where"]
     return "## Single nets on Kaggle's files\n\n" + markdown(header, lines)
 
 
 def _reached() -> str:
     lines = []
-    for name in (*reach.RECIPES, "deotte", "one-epoch", "examples"):
-        found = [row for row in results.rows("reach") if row["name"] == name]
+    for name in (*reach.RECIPES, *REFERENCES):
         aims = [reach.RECIPES[name].target] if name in reach.RECIPES else TARGETS
-        cells = ["" if target not in aims else _time_to(target, found) if found else NOT_RUN for target in TARGETS]
-        last = _spread([row["accuracy"][-1] for row in found], ".4f", "") if found else ""
-        lines.append([name, *cells, last, _place(found[-1]) if found else ""])
-    header = ["MNIST 60,000 / 10,000", "to 99.0 %", "to 99.5 %", "last accuracy", "where"]
+        measured = _by_machine(row for row in results.rows("reach") if row["name"] == name)
+        for found in measured:
+            for epochs in sorted({len(row["accuracy"]) for row in found}):
+                long_enough = [row for row in found if len(row["accuracy"]) >= epochs]
+                cells = [_time_to(target, long_enough, epochs) if target in aims else "" for target in TARGETS]
+                last = _spread([row["accuracy"][epochs - 1] for row in long_enough], ".4f", "")
+                lines.append([name, *cells, last, _place(long_enough[-1])])
+        if not measured:
+            lines.append([name, *(NOT_RUN if target in aims else "" for target in TARGETS), "", ""])
+    header = ["MNIST 60,000 / 10,000", "to 99.0 %", "to 99.5 %", "at the end", "where"]
     note = (
         "From process start, imports and data included. Ours: a recipe fixed beforehand, judged once at its end. The "
         "others: the first epoch after which the mean over seeds is there, which favours them."
@@ -170,11 +179,9 @@ def _canvas() -> str:
 
 
 def _generators() -> str:
-    usual = asdict(Cgan())
     kinds: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     for row in results.rows("generator"):
-        given = [f"{name} {value}" for name, value in row["cgan"].items() if value != usual[name]]
-        kinds[", ".join(given) or "the defaults", _place(row)].append(row)
+        kinds[_named(results.differing(row["cgan"], Cgan())) or "the defaults", _place(row)].append(row)
     lines = [
         [
             name,
@@ -229,12 +236,24 @@ def _low_data() -> str:
     return "## Few real digits, with warps\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 4]])
 
 
-def _time_to(target: float, found: list[dict[str, Any]]) -> str:
-    """The time after which the mean accuracy over seeds is at the target."""
-    for epoch in range(min(len(row["accuracy"]) for row in found)):
+def _time_to(target: float, found: list[dict[str, Any]], epochs: int) -> str:
+    """The time after which the mean accuracy over seeds is at the target, of the first so many epochs."""
+    for epoch in range(epochs):
         if statistics.mean(row["accuracy"][epoch] for row in found) >= target:
             return _spread([row["seconds"][epoch] for row in found], ".1f", " s")
-    return f"not in {len(found[0]['accuracy'])} epochs"
+    return f"not in {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def _by_machine(rows: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Measurements that can be averaged: of one machine, under the same remark."""
+    places: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        places[row["machine"], row.get("note")].append(row)
+    return list(places.values())
+
+
+def _named(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _scores(found: list[dict[str, Any]]) -> str:

@@ -101,7 +101,7 @@ def test_a_slip_of_the_user_is_one_sentence(
     assert status(arguments.split(), app) == 2
     error = capsys.readouterr().err
     assert said in error and len(error.splitlines()) == 1
-    assert not results.RESULTS.exists()
+    assert list(tmp_path.iterdir()) == []  # neither a result nor a folder for it
 
 
 def test_what_was_not_run_says_so() -> None:
@@ -114,9 +114,27 @@ def test_the_time_to_an_accuracy_is_when_the_mean_over_seeds_is_there() -> None:
     for seed, curve in enumerate(([0.98, 0.991, 0.992], [0.985, 0.988, 0.993])):
         results.append("reach", {"name": "deotte", "seed": seed, "seconds": [1 + seed, 5, 9], "accuracy": curve})
     found = results.rows("reach")
-    assert tables._time_to(0.982, found) == "1.5 ± 0.7 s (n = 2)"
-    assert tables._time_to(0.990, found) == "9.0 ± 0.0 s (n = 2)"
-    assert tables._time_to(0.995, found) == "not in 3 epochs"
+    assert tables._time_to(0.982, found, 3) == "1.5 ± 0.7 s (n = 2)"
+    assert tables._time_to(0.990, found, 3) == "9.0 ± 0.0 s (n = 2)"
+    assert tables._time_to(0.995, found, 3) == "not in 3 epochs"
+
+
+def test_a_longer_measurement_counts_in_the_line_of_the_shorter_ones_too() -> None:
+    for seconds, accuracy in (([10.0, 20.0, 30.0], [0.980, 0.992, 0.996]), ([12.0, 22.0], [0.980, 0.990])):
+        results.append("reach", {"name": "deotte", "seed": 0, "seconds": seconds, "accuracy": accuracy})
+    short, long = re.findall(r"^\| deotte +\| (.+? s) .*?\| (.+?) +\| (.+?) +\|", tables._reached(), re.MULTILINE)
+    assert short == ("21.0 ± 1.4 s", "not in 2 epochs", "0.9910 ± 0.0014 (n = 2)")
+    assert long == ("20.0 s", "30.0 s (n = 1)", "0.9960 (n = 1)")
+
+
+def test_measurements_of_two_machines_are_not_averaged() -> None:
+    lines = []
+    for machine, seconds in (("slow", 30.0), ("quick", 10.0), ("slow", 32.0)):
+        row = {"kind": "reach", "name": "one-epoch", "seed": 0, "seconds": [seconds], "accuracy": [0.991]}
+        lines.append(json.dumps({**row, "date": "2026-01-01", "machine": machine}))
+    results.RESULTS.write_text("\n".join(lines))
+    found = re.findall(r"^\| one-epoch +\| (.+? s) .*, (\w+) \|$", tables.everything(), re.MULTILINE)
+    assert found == [("31.0 ± 1.4 s", "slow"), ("10.0 s", "quick")]
 
 
 def test_the_stored_tables_are_those_of_the_stored_results(monkeypatch: pytest.MonkeyPatch) -> None:
