@@ -162,6 +162,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     done = tenfold(*SMOKE, "--out", copy, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "fold-1-net-0 starts anew: its result was changed or removed since" in done.stdout
+    assert f"{copy} is continued; epochs of training so far: 7, " in done.stdout  # of nine
     assert "fold-1-net-0: 2 epochs" in done.stdout and done.stdout.count(" epochs in ") == 1
     assert differing(copy, finished_run) == []
 

@@ -178,6 +178,26 @@ def test_a_folder_is_read_picture_by_picture(finished_run: Path, pictures: Path,
     assert refused.returncode == 2 and "holds no picture" in refused.stderr
 
 
+def test_a_picture_of_nothing_does_not_keep_the_others_from_being_read(finished_run: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    blank, digit, damaged = tmp_path / "blank.png", tmp_path / "digit.png", tmp_path / "torn.png"
+    Image.new("L", (60, 60), 255).save(blank)
+    Image.fromarray(few_digits(1).images[0]).save(digit)
+    damaged.write_bytes(digit.read_bytes()[:60])
+    command = ("predict", tmp_path, "--model", finished_run / "classifier.onnx", "--out", tmp_path / "said.csv")
+    done = tenfold(*command, cwd=tmp_path)
+    first, second, last = done.stderr.splitlines()
+    assert done.returncode == 2 and last == "tenfold: 2 of 3 files hold no digit that can be read; see the lines above"
+    assert first == f"left out: {blank}: shows nothing but background; give an image of one digit"
+    assert second.startswith(f"left out: {damaged}: is no image that can be read")
+    (line,) = (tmp_path / "said.csv").read_text().splitlines()[1:]
+    assert line.startswith(f"{digit},")
+    digit.unlink()
+    (tmp_path / "said.csv").unlink()
+    assert tenfold(*command, cwd=tmp_path).returncode == 2 and not (tmp_path / "said.csv").exists()
+
+
 def test_the_likeliest_digits_come_in_order(finished_run: Path, pictures: Path, classifier: Classifier) -> None:
     p = classifier.predict(read_image(pictures / "1.png")).probabilities[0]
     order = np.argsort(-p)[:3]

@@ -86,7 +86,10 @@ def run(
             inherit.guard(parent, digits, fold_of, test)
         for line in plan.made_ready():
             print(line)
-        earlier_s = timing.covered(folder.epochs())
+        earlier = folder.epochs()
+        earlier_s = timing.covered(earlier)
+        if earlier:
+            print(f"{path} is continued; epochs of training so far: {len(earlier)}, {earlier_s:.0f} s")
         side_by_side = cluster.room(settings.compute) if cluster else settings.compute.workers
         with watched(plan.planned(), folder, side_by_side, tensorboard) as report:
             carry_out(plan.first_round(digits, fold_of), settings.compute, report, cluster)

@@ -44,6 +44,7 @@ def predict(
     """Read the digits of CSV files (pixel0 ... pixel783, with or without label), image files and folders of them.
 
     One CSV gives a submission (ImageId,Label); anything else a line a digit: where from, label, probability.
+    An image among several that shows no digit is left out, named on standard error, and the exit code is 2.
 
     Parameters
     ----------
@@ -70,22 +71,38 @@ def predict(
     classifier = Classifier(model, threads=threads)
     submission = len(files) == 1 and files[0].suffix.lower() == ".csv" and top == 1
     answers: list[Answer] = []
+    left_out: list[BadInput] = []
     for path in files:
-        if path.suffix.lower() == ".csv":
-            images, _ = read_csv(path)
-            names = [str(number) if submission else f"{path}:{number}" for number in range(1, len(images) + 1)]
-        else:
-            from tenfold_onnx.images import read_image
-
-            images, names = read_image(path)[None], [str(path)]
+        try:
+            images, names = _digits(path, submission)
+        except BadInput as reason:
+            left_out.append(reason)
+            continue
         said = classifier.predict(images, at_least)
         triples = zip(names, said.label, said.probabilities, strict=True)
         answers += [Answer(name, int(label), p) for name, label, p in triples]
-    text = _as_json(answers, top) if as_json else _as_csv(answers, submission, top)
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        atomic.write(out, text.encode())
+    if len(left_out) == len(files) == 1:
+        raise left_out[0]
+    if answers or not left_out:  # a CSV may hold no digit, which is an answer
+        text = _as_json(answers, top) if as_json else _as_csv(answers, submission, top)
+        if out is None:
+            sys.stdout.write(text)
+        else:
+            atomic.write(out, text.encode())
+    for refused in left_out:
+        print(f"left out: {refused}", file=sys.stderr)
+    if left_out:
+        raise BadInput(f"{len(left_out)} of {len(files)} files hold no digit that can be read; see the lines above")
+
+
+def _digits(path: Path, submission: bool) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    """A file's digits, uint8 (N, 28, 28), and what each is called. Raises BadInput where a picture shows none."""
+    if path.suffix.lower() == ".csv":
+        images, _ = read_csv(path)
+        return images, [str(number) if submission else f"{path}:{number}" for number in range(1, len(images) + 1)]
+    from tenfold_onnx.images import read_image
+
+    return read_image(path)[None], [str(path)]
 
 
 def _files(path: Path) -> list[Path]:
