@@ -66,6 +66,22 @@ def test_the_table_has_both_runs_and_what_differs_in_their_settings(finished_run
     assert lines["cross-validation"] == [f"{cv['mean']:.5f} ± {cv['std']:.5f}"] * 2
 
 
+def test_a_blend_stands_beside_its_runs(finished_run: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(finished_run, tmp_path / "runs/other")
+    settings = (other / "settings.toml").read_text()
+    (other / "settings.toml").write_text(settings.replace("seed = 0", "seed = 5"))
+    assert tenfold("blend", finished_run, other, cwd=tmp_path).returncode == 0
+    done = tenfold("compare", finished_run, other, "runs/blend", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    lines = {line[0]: line[1:] for line in cells}
+    assert lines[f"errors against {finished_run}"] == ["", "+0 ± 0.0", "+0 ± 0.0"]
+    assert lines["seed"] == ["0", "5", ""] and lines["judge, light net"][2] == "none" and "folds" not in lines
+    one = RunFolder(finished_run).metrics()
+    both = RunFolder(tmp_path / "runs/blend").read_json("metrics.json")
+    assert both["seconds"]["total"] == pytest.approx(2 * one["seconds"]["total"], abs=0.1)
+
+
 def test_one_run_is_too_few(finished_run: Path) -> None:
     with pytest.raises(BadInput, match="two or more"):
         compare([finished_run])

@@ -153,10 +153,10 @@ def test_another_versions_run_and_one_without_its_log_are_refused(finished_run: 
     with pytest.raises(BadInput, match="lacks the run's epochs"):
         render(run)
     metrics = run.read_json("metrics.json")
-    run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "generator"})
+    run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "judge_light"})
     for command in ("report", "compare", "export"):
         done = tenfold(command, run.path, *[finished_run] * (command == "compare"), cwd=tmp_path)
-        assert done.returncode == 2 and "holds no generator, so another version" in done.stderr, done.stderr
+        assert done.returncode == 2 and "holds no judge_light, so another version" in done.stderr, done.stderr
     with pytest.raises(BadInput, match="is no run's folder"):
         render(RunFolder(run.path / "metrics.json"))
 

@@ -6,6 +6,7 @@ The real `kaggle` command runs against a server on 127.0.0.1; nothing else can b
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from kaggle_server import (
 
 from digit_recognizer import submission
 from tenfold.cli import status
+from tenfold.errors import BadInput
+from tenfold.submit import checked
 
 PATIENT = ["--appear-s", "1", "--poll-s", "0.3"]
 QUICK = [*PATIENT, "--upload-s", "8", "--call-s", "8", "--score-s", "4"]
@@ -279,6 +282,19 @@ def test_a_file_that_is_no_submission_is_refused_before_anything_is_asked(
     done = submit(kaggle, tmp_path)
     assert done.returncode == 2 and sentence in done.stderr
     assert kaggle.asked == []
+
+
+def test_without_a_name_the_newest_of_kaggles_runs_is_taken(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    with pytest.raises(BadInput, match="no finished run on Kaggle's files"):
+        checked(None)
+    for age, (name, source) in enumerate((("sample", "sample"), ("blend", "kaggle"), ("older", "kaggle"))):
+        file = home / "runs" / name / "submission.csv"
+        file.parent.mkdir(parents=True)
+        file.write_bytes((home / "submission.csv").read_bytes())
+        (file.parent / "metrics.json").write_text(json.dumps({"source": source}))
+        os.utime(file, (10**9 - age, 10**9 - age))
+    assert checked(None).file == Path("runs/blend/submission.csv")
 
 
 def test_missing_credentials_are_said_with_the_place_to_get_them(kaggle: Kaggle, home: Path) -> None:

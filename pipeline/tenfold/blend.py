@@ -18,7 +18,7 @@ from digit_recognizer import submission
 from digit_recognizer.rows import DamagedFile
 from tenfold import atomic, ensemble, judge, record, sources
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.folder import DATA, METRICS, OOF, SCORES, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.record import read_npz
 from tenfold.settings import Data
 
@@ -38,7 +38,7 @@ def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: is not empty; give another --out")
     folders = [RunFolder(run) for run in runs]
-    digits, metrics = [run.read_json(DATA) for run in folders], [run.read_json(METRICS) for run in folders]
+    digits, metrics = [run.read_json(DATA) for run in folders], [run.metrics(SCORES) for run in folders]
     for run, its in zip(runs, digits, strict=True):
         if any(its[name] != digits[0][name] for name in ("train_sha256", "test_sha256")):
             raise BadInput(f"{run}: was run on other digits than {runs[0]}; blend runs on the same files")
@@ -53,9 +53,12 @@ def blend(runs: Sequence[Path], out: Path) -> dict[str, Any]:
     data = _data(folders[0], metrics[0])
     result = {
         "honest": all(its["honest"] for its in metrics),
+        "source": data.source,
         "data": {name: str(value) for name, value in asdict(data).items()},
         "cross_validation": asdict(ensemble.cross_validated(out_of_fold, oof[0]["labels"], oof[0]["fold"])),
         "judge": _judged(data, digits[0]["test_sha256"], labels),
+        "judge_light": None,  # a blend has no models
+        "seconds": {"total": round(sum(its["seconds"]["total"] for its in metrics), 1)},
         "blend": {str(run): its["cross_validation"]["mean"] for run, its in zip(runs, metrics, strict=True)},
     }
     atomic.write(out / OOF, record.npz(**(oof[0] | {"probabilities": out_of_fold})))

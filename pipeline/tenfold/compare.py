@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tenfold.ensemble import CrossValidation, cross_validated
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, OOF, RunFolder
+from tenfold.folder import DATA, OOF, SCORES, RunFolder
 from tenfold.record import read_npz
 from tenfold.settings import to_table
 from tenfold.table import flat, markdown
@@ -24,11 +24,11 @@ from tenfold.table import flat, markdown
 
 @dataclass(frozen=True)
 class Compared:
-    """A finished run, as much of it as a comparison needs."""
+    """A finished run or a blend, as much of it as a comparison needs."""
 
     name: str
     metrics: dict[str, Any]
-    settings: dict[str, str]
+    settings: dict[str, str] | None  # a blend has none of its own
     train_sha256: str
     row: npt.NDArray[np.void]  # (N,): which digit, by where it came from
     fold: npt.NDArray[np.int64]  # (N,)
@@ -47,9 +47,10 @@ class Difference:
 
 
 def read(path: Path) -> Compared:
-    """A run's folder. Raises BadInput where it is no finished run."""
+    """A run's or a blend's folder. Raises BadInput where it is neither, or not finished."""
     run = RunFolder(path)
-    settings, metrics = flat(to_table(run.settings())), run.metrics()
+    metrics = run.metrics(SCORES)
+    settings = None if "blend" in metrics else flat(to_table(run.settings()))
     oof = read_npz(run.path / OOF, ("probabilities", "labels", "fold", "origin"), "let the run end first")
     return Compared(
         str(path),
@@ -95,10 +96,18 @@ def compare(paths: Sequence[Path]) -> str:
         ["judge, light net", *(_judge(run.metrics["judge_light"]) for run in runs)],
         ["minutes", *(f"{run.metrics['seconds']['total'] / 60:.1f}" for run in runs)],
     ]
-    keys = dict.fromkeys(key for run in runs for key in run.settings)
-    settings = [[key, *(run.settings.get(key, "none") for run in runs)] for key in keys]
-    differing = [line for line in settings if len(set(line[1:])) > 1]
-    return markdown(header, [*lines, *differing])
+    return markdown(header, [*lines, *_differing([run.settings for run in runs])])
+
+
+def _differing(settings: Sequence[dict[str, str] | None]) -> list[list[str]]:
+    """A line for each setting that is not the same in all runs; a blend's cell is empty."""
+    own = [its for its in settings if its is not None]
+    keys = dict.fromkeys(key for its in own for key in its)
+    return [
+        [key, *("" if its is None else its.get(key, "none") for its in settings)]
+        for key in keys
+        if len({its.get(key, "none") for its in own}) > 1
+    ]
 
 
 def _errors(found: Difference | None) -> str:

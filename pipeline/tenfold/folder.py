@@ -16,7 +16,7 @@ import errno
 import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,16 +30,8 @@ ENVIRONMENT: Final = "environment.json"
 DATA: Final = "data.json"
 EPOCHS: Final = "metrics.jsonl"
 METRICS: Final = "metrics.json"
-MEASURED: Final = (
-    "honest",
-    "cross_validation",
-    "judge",
-    "judge_light",
-    "generator",
-    "collapsed",
-    "temperature",
-    "seconds",
-)
+SCORES: Final = ("honest", "source", "cross_validation", "judge", "judge_light", "seconds")  # a run's and a blend's
+MEASURED: Final = (*SCORES, "generator", "collapsed", "temperature")  # a run's
 OOF: Final = "oof.npz"
 TEST_PROBABILITIES: Final = "test_probabilities.npz"
 SUBMISSION: Final = "submission.csv"
@@ -90,12 +82,15 @@ class RunFolder:
         try:
             return json.loads((self.path / name).read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise BadInput(f"{self.path / name}: can't be read ({error}); run `tenfold run` again") from error
+            raise BadInput(
+                f"{self.path / name}: can't be read ({error}); "
+                "give the folder of a finished run, or repeat the `tenfold run` that wrote it"
+            ) from error
 
-    def metrics(self) -> dict[str, Any]:
+    def metrics(self, expected: Sequence[str] = MEASURED) -> dict[str, Any]:
         """What the finished run came to. Raises BadInput where it is not finished, or is of another version."""
         found = self.read_json(METRICS)
-        missing = [name for name in MEASURED if not isinstance(found, dict) or name not in found]
+        missing = [name for name in expected if not isinstance(found, dict) or name not in found]
         if missing:
             raise BadInput(
                 f"{self.path / METRICS}: holds no {missing[0]}, so another version of tenfold wrote it; "

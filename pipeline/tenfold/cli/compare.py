@@ -11,7 +11,7 @@ def compare(run: Path, /, *runs: Path) -> None:
     Parameters
     ----------
     run
-        The folder of a finished run, against which the others are held.
+        The folder of a finished run or of a blend, against which the others are held.
     runs
         Further ones; on the same digits their answers are compared row by row.
     """
