@@ -35,12 +35,12 @@ def plan(tmp_path: Path) -> Plan:
 
 def test_there_are_folds_times_nets_and_what_ships(plan: Plan) -> None:
     nets = [f"fold-{fold}-net-{net}" for fold in range(3) for net in range(2)]
-    shipped = ["generator", "light"]
-    assert names(plan.places()) == [*(f"fold-{fold}-generator" for fold in range(3)), *shipped, *nets]
+    second = ["generator", *nets, "light"]
+    assert names(plan.places()) == [*(f"fold-{fold}-generator" for fold in range(3)), *second]
     generators, ships = 3 * SETTINGS.cgan.epochs, 7 + SETTINGS.generator.epochs
     assert sum(training.epochs for training in plan.planned()) == generators + 6 * SETTINGS.fit.epochs + ships
     alone = Plan(replace(SETTINGS, cgan=Cgan(share=0)), plan.folder)
-    assert names(alone.places()) == [*shipped, *nets]
+    assert names(alone.places()) == second
     assert sum(training.epochs for training in alone.planned()) == 6 * SETTINGS.fit.epochs + ships
 
 

@@ -60,7 +60,7 @@ class Plan:
 
     def places(self) -> list[Path]:
         """The folder of every training of the first two rounds."""
-        return [*self._fold_generators(), self.folder.generator, self.folder.light, *self._fold_nets()]
+        return [*self._fold_generators(), self.folder.generator, *self._fold_nets(), self.folder.light]
 
     def _fold_generators(self) -> list[Path]:
         """Of the generators whose digits the folds' nets are shown."""
@@ -129,25 +129,14 @@ class Plan:
     def second_round(
         self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None
     ) -> Iterator[pool.Task]:
-        """What is left of what is fitted on all digits, the generator and the light net, and of the folds' nets.
+        """What is left of the generator that ships, of the folds' nets and of the light net.
 
-        The longest come first, so that no worker is left with one of them when the others have nothing to do.
+        As the presets have them, the longest come first, so that no worker is left with one of them when the others
+        have nothing to do.
         """
         if self._left(self.folder.generator):
             stream = Stream(self.settings.seed, ALL_DIGITS)
             yield self._generator(self.folder.generator, shipped(self.settings), stream, digits)
-        if self._left(self.folder.light):
-            argument = ClassifierTask(
-                light(self.settings),
-                Stream(self.settings.seed, ALL_DIGITS),
-                train=digits,
-                validation=None,
-                generator=None,  # the one that ships is used for nothing else
-                init=parent.light if parent else None,
-                name=self.folder.light.name,
-                run=self.folder,
-            )
-            yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
         for fold, net in product(self._folds, range(self.settings.nets)):
             place = self.folder.net(fold, net)
             if self._left(place):
@@ -162,6 +151,18 @@ class Plan:
                     run=self.folder,
                 )
                 yield pool.Task(place.name, fit_classifier_task, argument)
+        if self._left(self.folder.light):
+            argument = ClassifierTask(
+                light(self.settings),
+                Stream(self.settings.seed, ALL_DIGITS),
+                train=digits,
+                validation=None,
+                generator=None,  # the one that ships is used for nothing else
+                init=parent.light if parent else None,
+                name=self.folder.light.name,
+                run=self.folder,
+            )
+            yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
 
     def third_round(self, test: Digits, n: int = CAS_DIGITS) -> Iterator[pool.Task]:
         """What is left of the nets that score the generator: each learns from `n` of its digits and reads the test's.
