@@ -38,8 +38,9 @@ def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dic
         done = subprocess.run([sys.executable, "-m", "tenfold.cli", "run", *options], check=False)
         if done.returncode:
             raise RunFailed(f"`tenfold run {' '.join(options)}` ended with code {done.returncode}")
-        minutes = (time.perf_counter() - started) / 60
+        elapsed = time.perf_counter() - started
         metrics = json.loads((run / "metrics.json").read_text())
+        minutes = max(elapsed, metrics["seconds"]["total"]) / 60  # a continued run counts what came before
     return {
         "preset": name,
         "options": list(more),

@@ -18,7 +18,7 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
     },
     # a quarter of an hour on two cores where bf16 is multiplied, half an hour elsewhere
     "fast": {},
-    # over an hour on two cores where bf16 is multiplied
+    # over an hour on two cores where bf16 is multiplied, three hours elsewhere
     "best": {
         "folds": 10,
         "net": {"channels": [32, 64, 64, 96, 128]},
