@@ -76,7 +76,7 @@ def _mean(parts: Sequence[Mapping[str, npt.NDArray[Any]]]) -> npt.NDArray[np.flo
 
 def _data(run: RunFolder, metrics: Mapping[str, Any]) -> Data:
     """Where a run, or a blend, has its digits from."""
-    if "data" not in metrics:
+    if "blend" not in metrics:
         return run.settings().data
     return Data(metrics["data"]["source"], Path(metrics["data"]["data"]), metrics["data"]["overlap"])
 

@@ -131,8 +131,8 @@ class Plan:
     ) -> Iterator[pool.Task]:
         """What is left of the generator that ships, of the folds' nets and of the light net.
 
-        As the presets have them, the longest come first, so that no worker is left with one of them when the others
-        have nothing to do.
+        The generator takes longest, so it comes first. The light net, which in `best` is the shortest, comes last:
+        it fills a worker's time beside the last of the folds' nets.
         """
         if self._left(self.folder.generator):
             stream = Stream(self.settings.seed, ALL_DIGITS)
