@@ -8,9 +8,10 @@ from typing import Annotated, Final, Literal
 from benchmarks import reach, results
 from cyclopts import App, Parameter, validators
 
-from tenfold import atomic, cli
+from tenfold import cli
 from tenfold.presets import Preset
 from tenfold.settings import Cgan, Warp
+from tenfold.storage import atomic
 
 Reference = Literal["deotte", "one-epoch", "examples"]
 Reached = Literal["ours-99.0", "ours-99.5", "deotte", "one-epoch", "examples"]

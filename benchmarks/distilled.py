@@ -17,16 +17,19 @@ import torch
 from benchmarks.scores import kaggle
 from torch import Tensor, nn
 
-from tenfold import atomic, folds, pool
-from tenfold.cgan_fit import fit_generator, sampler
-from tenfold.compute import prepare_process, settled
-from tenfold.digits import Digits
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion, Generated, Opinion
-from tenfold.fit import fit_classifier, probabilities
-from tenfold.record import npz, read_npz
+from tenfold.data import folds
+from tenfold.data.batches import Expansion, Generated, Predict
+from tenfold.data.digits import Digits
+from tenfold.models.inference import probabilities, sampler
+from tenfold.models.weights import load_classifier, load_generator, save_weights
+from tenfold.orchestration import pool
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute, Fit, Net, Settings
-from tenfold.weights import load_classifier, load_generator, save_weights
+from tenfold.storage import atomic
+from tenfold.storage.npz import npz, read_npz
+from tenfold.training.device import prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
+from tenfold.training.fit_generator import fit_generator
 
 FOLDS: Final = 5
 TEACHERS: Final = 3
@@ -41,9 +44,9 @@ LESSONS: Final = (LABELS, OF_GENERATED, OF_ALL)
 class OfGenerated(Expansion):
     """The ensemble's answers are learnt for generated digits."""
 
-    teacher: Opinion | None = None
+    teacher: Predict | None = None
 
-    def generated(self, draws: torch.Generator, opinion: Opinion | None = None) -> Generated:
+    def generated(self, draws: torch.Generator, opinion: Predict | None = None) -> Generated:
         """An epoch's generated digits, with the teacher's answers."""
         return super().generated(draws, self.teacher)
 
@@ -52,7 +55,7 @@ class OfGenerated(Expansion):
 class OfAll(Expansion):
     """The ensemble's answers are learnt for every digit as it is shown."""
 
-    teacher: Opinion | None = None
+    teacher: Predict | None = None
 
     def batches(self, generated: Generated, draws: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """An epoch's batches, with the teacher's answers."""
@@ -85,7 +88,7 @@ def measure(asked: int, net: Net, fit: Fit, cgan: Cgan, keep: Path, data: Path) 
     train, _, _ = kaggle(data)
     keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     fold_of = folds.stratified(train, FOLDS, seed=0)
-    compute = settled(Compute(threads=1), 2**20)
+    compute = resolve(Compute(threads=1), 2**20)
     settings = Settings(net=net, fit=fit, cgan=cgan, compute=compute)
     its_parts = parts(asked, train, fold_of, settings, keep)
     for tasks in (teaching(its_parts), lessons(its_parts)):
@@ -137,7 +140,7 @@ def lessons(of: list[Part]) -> Iterator[pool.Task]:
 
 def _fit_generator(its: Part, report: Callable[[dict[str, Any]], None]) -> None:
     images, labels, _ = _ready(its)
-    generator = fit_generator(images, labels, its.settings, Stream(0, its.fold), None, lambda *_: None)
+    generator = fit_generator(images, labels, its.settings, SeedStream(0, its.fold), None, lambda *_: None)
     save_weights(its.place("generator.safetensors"), generator)
     report({"fold": its.fold, "generator": "fitted"})
 
@@ -177,10 +180,10 @@ def _shown(settings: Settings) -> tuple[Any, int, int]:
 
 
 def _fitted(expansion: Expansion, its: Part, settings: Settings, net: int) -> nn.Module:
-    return fit_classifier(expansion, settings, Stream(0, its.fold, net), None, lambda *_: None)
+    return fit_classifier(expansion, settings, SeedStream(0, its.fold, net), None, lambda *_: None)
 
 
-def of_floats(nets: list[nn.Module]) -> Opinion:
+def of_floats(nets: list[nn.Module]) -> Predict:
     """What the nets say of images float (N, 1, 28, 28) in [0, 1], mean probabilities."""
 
     @torch.no_grad()
@@ -191,7 +194,7 @@ def of_floats(nets: list[nn.Module]) -> Opinion:
     return opinion
 
 
-def of_bytes(nets: list[nn.Module]) -> Opinion:
+def of_bytes(nets: list[nn.Module]) -> Predict:
     """The same of images uint8 (N, 28, 28)."""
     mean = of_floats(nets)
     return lambda images: torch.cat([mean(part.unsqueeze(1).float().div(255)) for part in images.split(500)])

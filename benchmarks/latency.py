@@ -14,10 +14,10 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from tenfold.compute import multiplies_bf16
-from tenfold.folder import RunFolder
+from tenfold.models.weights import CLASSIFIER, load_classifier
 from tenfold.settings import Net
-from tenfold.weights import CLASSIFIER, load_classifier
+from tenfold.storage.run_folder import RunFolder
+from tenfold.training.device import multiplies_bf16
 from tenfold_onnx import Classifier
 
 BATCHES: Final = (1, 32, 1000)

@@ -12,13 +12,13 @@ import torch
 from benchmarks.scores import kaggle
 from sklearn.model_selection import train_test_split
 
-from tenfold.cgan_fit import fit_generator, sampler, variety
-from tenfold.classifier import answering
-from tenfold.compute import prepare_process, settled
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion, Sampler
-from tenfold.fit import fit_classifier, probabilities
+from tenfold.data.batches import Expansion
+from tenfold.models.inference import Sampler, for_inference, probabilities, sampler
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute, Fit, Net, Settings
+from tenfold.training.device import prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
+from tenfold.training.fit_generator import fit_generator, variety
 
 SHOWN: Final = 33_600  # real digits an epoch however few there are, as in a fold of the 42,000
 EPOCHS: Final = 4
@@ -32,7 +32,7 @@ def measure(n: int, shares: tuple[float, ...], cgan: Cgan, seed: int, data: Path
     train, _, _ = kaggle(data)
     few, rest = train_test_split(np.arange(len(train)), train_size=n, random_state=seed, stratify=train.known_labels())
     seen, unseen = train.take(few), train.take(rest)
-    compute = settled(Compute(workers=1, threads=1), 1)
+    compute = resolve(Compute(workers=1, threads=1), 1)
     settings = Settings(
         seed=seed,
         net=Net(tta_shift_px=0),
@@ -42,7 +42,7 @@ def measure(n: int, shares: tuple[float, ...], cgan: Cgan, seed: int, data: Path
     )
     device = prepare_process(compute)
     images, labels = (torch.from_numpy(part).to(device) for part in (seen.images, seen.known_labels()))
-    stream = Stream(seed, 0)
+    stream = SeedStream(seed, 0)
     started = time.perf_counter()
     generator = fit_generator(images, labels, settings, stream, None, lambda *_: None)
     fitted_s = time.perf_counter() - started
@@ -51,7 +51,7 @@ def measure(n: int, shares: tuple[float, ...], cgan: Cgan, seed: int, data: Path
         sample: Sampler | None = sampler(generator, cgan.z_dim) if share else None
         expansion = Expansion(images, labels, settings.warp, settings.fit.batch_size, SHOWN, share, sample)
         net = fit_classifier(expansion, settings, stream, None, lambda *_: None)
-        said = probabilities(answering(net, settings.net), unseen.images, device).argmax(1)
+        said = probabilities(for_inference(net, settings.net), unseen.images, device).argmax(1)
         wrong[share] = said != unseen.known_labels()
     return {
         "n": n,

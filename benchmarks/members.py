@@ -18,15 +18,18 @@ import torch
 from benchmarks import results
 from benchmarks.scores import kaggle
 
-from tenfold import atomic, folds, pool
-from tenfold.compute import prepare_process, settled
-from tenfold.digits import Digits
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion
-from tenfold.fit import fit_classifier, probabilities
-from tenfold.record import npz, read_npz
+from tenfold.data import folds
+from tenfold.data.batches import Expansion
+from tenfold.data.digits import Digits
+from tenfold.data.warp import affine_matrices, resampled
+from tenfold.models.inference import probabilities
+from tenfold.orchestration import pool
+from tenfold.seeds import SeedStream
 from tenfold.settings import Compute, Fit, Net, Settings, Warp
-from tenfold.warp import affine_matrices, resampled
+from tenfold.storage import atomic
+from tenfold.storage.npz import npz, read_npz
+from tenfold.training.device import prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
 
 FOLDS: Final = 5
 ALL: Final = "all"
@@ -71,7 +74,7 @@ def measure(
     train, _, _ = kaggle(data)
     keep.mkdir(parents=True, exist_ok=True)  # before any training takes its minutes
     fold_of = folds.stratified(train, FOLDS, seed=0)
-    compute = settled(Compute(threads=1), 2**20)
+    compute = resolve(Compute(threads=1), 2**20)
     settings = Settings(net=net, fit=fit, warp=warp, compute=compute)
     unusual = [f"{name}-{value}" for name, value in results.differing(asdict(warp), Warp()).items()]
     keep = keep / "-".join([*map(str, net.channels), str(fit.epochs), "epochs", *unusual])
@@ -124,7 +127,7 @@ def _fit_member(its: _Member, report: Callable[[dict[str, Any]], None]) -> None:
     images, labels = (torch.from_numpy(part).to(device) for part in (its.train.images, its.train.known_labels()))
     fit = its.settings.fit
     expansion = Expansion(images, labels, its.settings.warp, fit.batch_size, fit.epoch_images)
-    stream = Stream(KINDS.index(its.kind), its.fold, its.index)
+    stream = SeedStream(KINDS.index(its.kind), its.fold, its.index)
     net = fit_classifier(expansion, its.settings, stream, None, lambda *_: None)
     said = {f"view_{place}": probabilities(net, seen(its.held_out, view), device) for place, view in enumerate(VIEWS)}
     atomic.write(its.path, npz(**said))

@@ -11,9 +11,9 @@ from torch import nn
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiler
 
-from tenfold.classifier import Classifier
-from tenfold.compute import prepare_process, settled
+from tenfold.models.classifier import Classifier
 from tenfold.settings import Compute, Fit, Net, Settings
+from tenfold.training.device import prepare_process, resolve
 
 # An operator of torch's, by the first of these that its name contains.
 PARTS = {
@@ -65,7 +65,7 @@ def flops_per_image(channels: tuple[int, ...]) -> int:
 
 def measure(channels: tuple[int, ...], threads: int, digits: int) -> dict[str, object]:
     """Throughput, matrix rates, the share reached, and each part's share of a step."""
-    compute = settled(Compute(workers=1, threads=threads), 1)
+    compute = resolve(Compute(workers=1, threads=threads), 1)
     prepare_process(compute)
     settings = Settings(net=Net(channels), fit=Fit(epochs=1), compute=compute)
     images = torch.randint(0, 256, (digits, 28, 28), dtype=torch.uint8)

@@ -55,7 +55,7 @@ def _child(name: str, seed: int, data: Path, epochs: int) -> None:
     import torch
     from benchmarks.references import REFERENCES, accuracy, trained
 
-    from tenfold import mnist
+    from tenfold.sources import mnist
 
     train, test = mnist.load(data, download=True)
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
@@ -71,12 +71,12 @@ def _child(name: str, seed: int, data: Path, epochs: int) -> None:
 
 
 def _ours(recipe: Recipe, seed: int, images: Any, labels: Any, test: Any) -> float:
-    from tenfold.classifier import answering
-    from tenfold.compute import prepare_process, settled
-    from tenfold.draws import Stream
-    from tenfold.expansion import Expansion
-    from tenfold.fit import fit_classifier, probabilities
+    from tenfold.data.batches import Expansion
+    from tenfold.models.inference import for_inference, probabilities
+    from tenfold.seeds import SeedStream
     from tenfold.settings import Compute, Fit, Net, Settings, Warp
+    from tenfold.training.device import prepare_process, resolve
+    from tenfold.training.fit_classifier import fit_classifier
 
     full = Warp()
     names = ("rotation_deg", "shear_deg", "scale", "shift_px")
@@ -86,13 +86,13 @@ def _ours(recipe: Recipe, seed: int, images: Any, labels: Any, test: Any) -> flo
         net=Net(recipe.channels, recipe.tta_shift_px),
         warp=warp,
         fit=Fit(epochs=recipe.epochs),
-        compute=settled(Compute(workers=1), 1),
+        compute=resolve(Compute(workers=1), 1),
     )
     device = prepare_process(settings.compute)
     few = slice(recipe.digits)
     expansion = Expansion(images[few].to(device), labels[few].to(device), warp, settings.fit.batch_size, 1)
-    net = fit_classifier(expansion, settings, Stream(seed, 0), None, lambda *_: None)
-    said = probabilities(answering(net, settings.net), test.images, device).argmax(1)
+    net = fit_classifier(expansion, settings, SeedStream(seed, 0), None, lambda *_: None)
+    said = probabilities(for_inference(net, settings.net), test.images, device).argmax(1)
     return round(float((said == test.known_labels()).mean()), 5)
 
 

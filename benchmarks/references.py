@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn, optim
 
+from tenfold.data.warp import warped
 from tenfold.settings import Warp
-from tenfold.warp import warped
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tenfold.record import environment, machine
+from tenfold.storage.environment import environment, machine
 
 RESULTS: Final = Path(__file__).with_name("results.jsonl")
 

@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from benchmarks.references import REFERENCES, trained
 
-from tenfold import judge, overlap, sources
-from tenfold.classifier import answering
-from tenfold.compute import autocast, prepare_process, settled
-from tenfold.digits import Digits
-from tenfold.draws import ALL_DIGITS, Stream
+from tenfold.data import overlap
+from tenfold.data.batches import Expansion
+from tenfold.data.digits import Digits
 from tenfold.errors import RunFailed
-from tenfold.expansion import Expansion
-from tenfold.fit import fit_classifier, probabilities
+from tenfold.evaluation import judge
+from tenfold.models.inference import for_inference, probabilities
+from tenfold.seeds import ALL_DIGITS, SeedStream
 from tenfold.settings import Compute, Data, Fit, Net, Settings
+from tenfold.sources.load import load_sources, reference_digits
+from tenfold.training.device import autocast, prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
 
 
 def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dict[str, Any]:
@@ -58,12 +60,12 @@ def one_net(net: Net, fit: Fit, seed: int, data: Path) -> dict[str, Any]:
     """One net of ours on all 42,000 training rows, all cores on it: seconds from reading the files to the answers."""
     started = time.perf_counter()
     train, test, key = kaggle(data)
-    settings = Settings(seed=seed, net=net, fit=fit, compute=settled(Compute(workers=1), 1))
+    settings = Settings(seed=seed, net=net, fit=fit, compute=resolve(Compute(workers=1), 1))
     device = prepare_process(settings.compute)
     images, labels = torch.from_numpy(train.images).to(device), torch.from_numpy(train.known_labels()).to(device)
     expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images)
-    fitted = fit_classifier(expansion, settings, Stream(seed, ALL_DIGITS), None, lambda *_: None)
-    said = probabilities(answering(fitted, net), test.images, device).argmax(1)
+    fitted = fit_classifier(expansion, settings, SeedStream(seed, ALL_DIGITS), None, lambda *_: None)
+    said = probabilities(for_inference(fitted, net), test.images, device).argmax(1)
     seconds = time.perf_counter() - started
     return {
         "net": list(net.channels),
@@ -79,7 +81,7 @@ def one_net(net: Net, fit: Fit, seed: int, data: Path) -> dict[str, Any]:
 def reference(name: str, seed: int, data: Path) -> dict[str, Any]:
     """A reference net with its own settings on all 42,000, in the processor's best precision, one thread a core."""
     train, test, key = kaggle(data)
-    compute = settled(Compute(workers=1), 1)
+    compute = resolve(Compute(workers=1), 1)
     prepare_process(compute)
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
     context = (lambda: autocast(compute)) if compute.precision == "bf16" else None
@@ -105,6 +107,6 @@ def reference(name: str, seed: int, data: Path) -> dict[str, Any]:
 def kaggle(data: Path) -> tuple[Digits, Digits, np.ndarray[Any, np.dtype[np.int64]]]:
     """What may be trained on, the test rows, and the judge's key."""
     where = Data(source="kaggle", data=data)
-    found = sources.load(where)
+    found = load_sources(where)
     train, _ = overlap.guard(found.train, found.extra, found.test, "honest")
-    return train, found.test, judge.answer_key(found.test, sources.reference(where))
+    return train, found.test, judge.answer_key(found.test, reference_digits(where))

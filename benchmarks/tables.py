@@ -13,8 +13,8 @@ from benchmarks.members import CHOICES, paired
 from benchmarks.references import REFERENCES
 
 from tenfold.presets import PRESETS
+from tenfold.report.markdown import markdown
 from tenfold.settings import Cgan, Warp
-from tenfold.table import markdown
 
 TARGETS: Final = (0.990, 0.995)
 NOT_RUN: Final = "not run"

@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, optim
 
-from tenfold.classifier import Classifier
-from tenfold.compute import prepare_process, settled
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion
-from tenfold.fit import fit_classifier
+from tenfold.data.batches import Expansion
+from tenfold.models.classifier import Classifier
+from tenfold.seeds import SeedStream
 from tenfold.settings import Compute, Fit, Net, Settings
+from tenfold.training.device import prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
 
 
 def ours(settings: Settings, images: Tensor, labels: Tensor) -> None:
     """One epoch as a run has it: warps, Muon, moving average, the processor's best precision."""
     fit = settings.fit
     expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images)
-    fit_classifier(expansion, settings, Stream(0, 0), None, lambda *_: None)
+    fit_classifier(expansion, settings, SeedStream(0, 0), None, lambda *_: None)
 
 
 def plain(settings: Settings, images: Tensor, labels: Tensor) -> None:
@@ -37,7 +37,7 @@ def plain(settings: Settings, images: Tensor, labels: Tensor) -> None:
 
 def measure(channels: tuple[int, ...], threads: int, digits: int, rounds: int) -> dict[str, object]:
     """Images a second of both, the median of `rounds`, and the ratio within each round."""
-    compute = settled(Compute(workers=1, threads=threads), 1)
+    compute = resolve(Compute(workers=1, threads=threads), 1)
     prepare_process(compute)
     settings = Settings(net=Net(channels), fit=Fit(epochs=1), compute=compute)
     draws = torch.Generator().manual_seed(0)

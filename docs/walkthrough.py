@@ -42,7 +42,7 @@ def show(images, titles=None, columns=10):
 # have some to learn from, and others that are kept apart to be tested on.
 
 # %%
-from tenfold import sample
+from tenfold.sources import sample
 
 train, test = sample.load()
 print(
@@ -65,7 +65,7 @@ show(train.images[first], [str(digit) for digit in range(10)])
 # %%
 from sklearn.neighbors import KNeighborsClassifier
 
-from tenfold.digits import joined
+from tenfold.data.digits import joined
 
 
 def right(seen):
@@ -83,7 +83,7 @@ print(f"honest: {right(train):.4f}   with the whole dataset joined: {right(joine
 # twice:
 
 # %%
-from tenfold import overlap
+from tenfold.data import overlap
 
 kept, found = overlap.guard(train, everything, test.without_labels(), "honest")
 print(found.sentence())
@@ -101,7 +101,7 @@ print(f"honest again: {right(kept):.4f}")
 # Every fold has its share of each digit:
 
 # %%
-from tenfold import folds
+from tenfold.data import folds
 
 fold_of = folds.stratified(train, k=3, seed=0)
 print("digit  " + "".join(f"{digit:5}" for digit in range(10)))
@@ -139,14 +139,14 @@ show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right ed
 # the folds, with the third to look at after each:
 
 # %%
-from tenfold.classifier import answering
-from tenfold.compute import prepare_process, settled
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion
-from tenfold.fit import fit_classifier, probabilities
+from tenfold.data.batches import Expansion
+from tenfold.models.inference import for_inference, probabilities
+from tenfold.seeds import SeedStream
 from tenfold.settings import Compute, Fit, Net, Settings, Warp
+from tenfold.training.device import prepare_process, resolve
+from tenfold.training.fit_classifier import fit_classifier
 
-compute = settled(Compute(device="cpu", workers=1, threads=1), 1)
+compute = resolve(Compute(device="cpu", workers=1, threads=1), 1)
 settings = Settings(net=Net((16, 32, 48)), fit=Fit(epochs=10), compute=compute)
 device = prepare_process(settings.compute)
 
@@ -161,8 +161,10 @@ def learnt(fold, warp, records):
         said = probabilities(net, outside.images, device).argmax(1)
         return {"validation_accuracy": float((said == outside.labels).mean())}
 
-    net = fit_classifier(expansion, settings, Stream(0, fold), None, lambda record, _: records.append(record), validate)
-    return answering(net, settings.net)
+    net = fit_classifier(
+        expansion, settings, SeedStream(0, fold), None, lambda record, _: records.append(record), validate
+    )
+    return for_inference(net, settings.net)
 
 
 records = []
@@ -185,7 +187,7 @@ plt.tight_layout()
 # digit by other amounts every time, and no two epochs are alike. Here is one seven, ten times:
 
 # %%
-from tenfold.warp import warped
+from tenfold.data.warp import warped
 
 draws = torch.Generator().manual_seed(0)
 show(warped(seven.expand(10, -1, -1, -1), Warp(), draws)[:, 0])
@@ -245,13 +247,13 @@ import io
 
 from PIL import Image
 
-from tenfold.cgan_fit import fit_generator
 from tenfold.settings import Cgan
+from tenfold.training.fit_generator import fit_generator
 
 playing = Settings(cgan=Cgan(epochs=16), compute=settings.compute)
 images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
 grids = []
-fit_generator(images, labels, playing, Stream(0, 0), None, lambda record, state, grid: grids.append(grid))
+fit_generator(images, labels, playing, SeedStream(0, 0), None, lambda record, state, grid: grids.append(grid))
 _, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for axis, epoch in zip(axes, (2, 6, 16), strict=True):
     axis.imshow(Image.open(io.BytesIO(grids[epoch - 1])), cmap="gray")

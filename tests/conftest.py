@@ -19,7 +19,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from tenfold.digits import Digits
+from tenfold.data.digits import Digits
 
 # Tests that were started in the background have Ctrl-C ignored, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

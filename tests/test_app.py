@@ -20,7 +20,7 @@ import pytest
 from conftest import tenfold
 
 from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
-from tenfold_onnx.app.shelf import occlusion, pictures
+from tenfold_onnx.app.model_store import occlusion, pictures
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from benchmarks.profile import flops_per_image
 from conftest import few_digits
 from torch import nn
 
-from tenfold import folds
 from tenfold.cli import status
+from tenfold.data import folds
 from tenfold.settings import Settings, Warp
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,21 +12,15 @@ import torch
 from conftest import few_digits
 from PIL import Image
 
-from tenfold import sample
-from tenfold.cgan import (
-    AIMS,
-    Discriminator,
-    Generator,
-    discriminator_loss,
-    generator_loss,
-    gradient_penalty,
-    shifted,
-)
-from tenfold.cgan_fit import _spread, fit_generator, sampler
-from tenfold.checkpoint import Checkpoint
-from tenfold.compute import prepare_process
-from tenfold.draws import Stream
+from tenfold.models.cgan import Discriminator, Generator
+from tenfold.models.inference import sampler
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute, Settings
+from tenfold.sources import sample
+from tenfold.storage.checkpoint import Checkpoint
+from tenfold.training.device import prepare_process
+from tenfold.training.fit_generator import _spread, fit_generator
+from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, gradient_penalty, shifted
 
 SETTINGS = Settings(
     cgan=Cgan(epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4, ema_decay=0.9),
@@ -58,7 +52,12 @@ def fitted(
         states.append(replace(state, tensors={key: value.clone() for key, value in state.tensors.items()}))
         grids.append(grid)
 
-    return fit_generator(*bars(64), settings, Stream(settings.seed, fold), resume, after_epoch), records, states, grids
+    return (
+        fit_generator(*bars(64), settings, SeedStream(settings.seed, fold), resume, after_epoch),
+        records,
+        states,
+        grids,
+    )
 
 
 def drawn(generator: Generator, labels: list[int], seed: int = 0) -> torch.Tensor:
@@ -115,11 +114,11 @@ def test_each_players_loss_is_what_its_formula_says() -> None:
         "least-squares": (((real - 1) ** 2).mean() + (generated**2).mean(), ((generated - 1) ** 2).mean()),
         "hinge": ((0 + 0.5) / 2 + (0 + 1.5) / 2, -generated.mean()),
     }
-    assert expected.keys() == AIMS.keys()
+    assert expected.keys() == GAN_LOSSES.keys()
     for name, (of_discriminator, of_generator) in expected.items():
-        found = discriminator_loss(AIMS[name], Told(), images(real), images(generated), labels)
+        found = discriminator_loss(GAN_LOSSES[name], Told(), images(real), images(generated), labels)
         assert [float(part) for part in found] == pytest.approx([of_discriminator, real.mean(), generated.mean()])
-        assert float(generator_loss(AIMS[name], Told(), images(generated), labels)) == pytest.approx(of_generator)
+        assert float(generator_loss(GAN_LOSSES[name], Told(), images(generated), labels)) == pytest.approx(of_generator)
 
 
 def test_the_penalty_is_the_squared_gradient_that_small_steps_show() -> None:
@@ -183,7 +182,7 @@ def test_the_discriminators_step_leaves_the_generator_alone() -> None:
     images, labels = bars(8)
     made = generator(torch.randn(8, 8), labels)
     real = images.unsqueeze(1).float() / 255
-    discriminator_loss(AIMS["non-saturating"], discriminator, real, made, labels)[0].backward()
+    discriminator_loss(GAN_LOSSES["non-saturating"], discriminator, real, made, labels)[0].backward()
     assert all(weight.grad is None for weight in generator.parameters())
     assert all(weight.grad is not None for weight in discriminator.parameters())
 
@@ -201,7 +200,7 @@ def test_fewer_digits_than_a_batch_still_train() -> None:
         torch.from_numpy(digits.images),
         torch.from_numpy(digits.known_labels()),
         SETTINGS,
-        Stream(0, 0),
+        SeedStream(0, 0),
         None,
         lambda *_: None,
     )

@@ -14,21 +14,21 @@ import safetensors.torch
 import torch
 from conftest import few_digits
 
-from tenfold import checkpoint
-from tenfold.checkpoint import ABOUT, FORMAT, Checkpoint, Unusable
-from tenfold.classifier import Classifier
 from tenfold.errors import BadInput
-from tenfold.folder import RunFolder
-from tenfold.plan import Plan
-from tenfold.pool import Task
-from tenfold.settings import Cgan, Compute, Fit, Light, Net, Settings, Shipped
-from tenfold.weights import load_classifier, save_weights
+from tenfold.models.classifier import Classifier
+from tenfold.models.weights import load_classifier, save_weights
+from tenfold.orchestration.plan import Plan
+from tenfold.orchestration.pool import Task
+from tenfold.settings import Cgan, Compute, FinalGenerator, Fit, Light, Net, Settings
+from tenfold.storage import checkpoint
+from tenfold.storage.checkpoint import ABOUT, FORMAT, Checkpoint, Unusable
+from tenfold.storage.run_folder import RunFolder
 
 SETTINGS = Settings(
     folds=2,
     net=Net((4, 8)),
     fit=Fit(epochs=2, epoch_images=64, batch_size=32),
-    generator=Shipped(epochs=2),
+    generator=FinalGenerator(epochs=2),
     light=Light((4, 8), epochs=3),
     cgan=Cgan(share=0, least_variety=0, epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4),
     compute=Compute("cpu", "fp32", 1, 1),

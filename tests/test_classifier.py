@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tenfold import sample
-from tenfold.classifier import Classifier, answering
+from tenfold.models.classifier import Classifier
+from tenfold.models.inference import for_inference
 from tenfold.settings import Net
+from tenfold.sources import sample
 
 CHANNELS = (6, 8, 10)
 
@@ -44,10 +45,10 @@ def test_the_answer_is_the_mean_probability_over_five_places(net: Classifier, im
     places = [(0, 0), (px, 0), (-px, 0), (0, px), (0, -px)]
     with torch.inference_mode():
         expected = torch.stack([net(images.roll(place, (2, 3))).softmax(1) for place in places]).mean(0)
-        said = answering(net, Net(CHANNELS, tta_shift_px=px))(images)
+        said = for_inference(net, Net(CHANNELS, tta_shift_px=px))(images)
     assert said.softmax(1).numpy() == pytest.approx(expected.numpy(), abs=1e-6)
     assert said.exp().sum(1).numpy() == pytest.approx(np.ones(9), abs=1e-5)
 
 
 def test_without_shifts_the_net_itself_answers(net: Classifier) -> None:
-    assert answering(net, Net(CHANNELS, tta_shift_px=0)) is net
+    assert for_inference(net, Net(CHANNELS, tta_shift_px=0)) is net

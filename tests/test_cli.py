@@ -14,9 +14,9 @@ import pytest
 from conftest import few_digits, tenfold
 
 from digit_recognizer import rows
-from tenfold.cli import app, status
+from tenfold.cli import command_line, status
 
-COMMANDS = [name for name in app if not name.startswith("-")]
+COMMANDS = [name for name in command_line if not name.startswith("-")]
 
 
 def refused(*arguments: str | Path, cwd: Path, code: int = 2) -> str:

@@ -21,13 +21,14 @@ from test_run import differing
 
 ray = pytest.importorskip("ray")
 
-from tenfold import atomic, pool  # noqa: E402
-from tenfold.cluster import CODE, LOSSES, Cluster, joined  # noqa: E402
-from tenfold.draws import Stream  # noqa: E402
 from tenfold.errors import BadInput, RunFailed  # noqa: E402
-from tenfold.folder import RunFolder  # noqa: E402
+from tenfold.orchestration import pool  # noqa: E402
+from tenfold.orchestration.cluster import CODE, LOSSES, Cluster, connect  # noqa: E402
+from tenfold.seeds import SeedStream  # noqa: E402
 from tenfold.settings import Compute, Settings  # noqa: E402
-from tenfold.tasks import GeneratorTask  # noqa: E402
+from tenfold.storage import atomic  # noqa: E402
+from tenfold.storage.run_folder import RunFolder  # noqa: E402
+from tenfold.training.tasks import GeneratorTask  # noqa: E402
 
 LONGER = [*SMOKE, "--fit.epochs", "6", "--cgan.epochs", "4", "--generator.epochs", "4", "--light.epochs", "6"]
 LAYOUT = Compute("cpu", "fp32", 2, 1)
@@ -42,7 +43,7 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(address: str, tmp_path
 
 def task(path: Path, name: str, work: Any) -> pool.Task:
     """A task of any work, in a folder of the run at `path`."""
-    return pool.Task(name, work, GeneratorTask(Settings(), Stream(0, 0), few_digits(10), name, RunFolder(path)))
+    return pool.Task(name, work, GeneratorTask(Settings(), SeedStream(0, 0), few_digits(10), name, RunFolder(path)))
 
 
 def an_epoch(task: GeneratorTask, report: pool.Report, epoch: int) -> None:
@@ -115,19 +116,19 @@ def local() -> Iterator[Cluster]:
     with contextlib.ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(Path(__file__).parent))
-            cluster = stack.enter_context(joined("local"))
+            cluster = stack.enter_context(connect("local"))
         yield cluster
 
 
 @pytest.mark.slow
 def test_it_settles_what_it_runs_on_by_its_nodes(local: Cluster) -> None:
-    from tenfold import compute
+    from tenfold.training import device
 
-    assert local.settled(Compute(), 3) == compute.settled(Compute(), 3)
+    assert local.resolve(Compute(), 3) == device.resolve(Compute(), 3)
     with pytest.raises(BadInput, match="device: mps is not there"):
-        local.settled(Compute(device="mps"), 3)
+        local.resolve(Compute(device="mps"), 3)
     with pytest.raises(BadInput, match=r"device: cuda is asked for, and no node .* has a GPU"):
-        local.settled(Compute(device="cuda"), 3)
+        local.resolve(Compute(device="cuda"), 3)
     with pytest.raises(BadInput, match=r"no node of local has 200 CPUs, a task's threads"):
         local.run_all([], replace(LAYOUT, threads=200), print)
 

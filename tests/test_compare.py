@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from conftest import tenfold
 
-from tenfold.compare import compare, difference, read
 from tenfold.errors import BadInput
-from tenfold.folder import RunFolder
+from tenfold.report.compare import compare, difference, read
+from tenfold.storage.run_folder import RunFolder
 
 
 def test_a_run_differs_from_itself_by_nothing(finished_run: Path) -> None:

@@ -25,9 +25,10 @@ from conftest import Watched, few_digits, tenfold
 from test_cli import COMMANDS, refused
 
 from digit_recognizer import rows
-from tenfold import pool, sample
 from tenfold.errors import RunFailed
-from tenfold.mnist import MNIST
+from tenfold.orchestration import pool
+from tenfold.sources import sample
+from tenfold.sources.mnist import MNIST
 
 # The smallest run that trains every kind of net and writes every file.
 TINY = [

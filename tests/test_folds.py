@@ -8,9 +8,9 @@ from conftest import few_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenfold.digits import joined
+from tenfold.data.digits import joined
+from tenfold.data.folds import NOT_VALIDATED, stratified
 from tenfold.errors import BadInput
-from tenfold.folds import NOT_VALIDATED, stratified
 
 
 @settings(deadline=None)

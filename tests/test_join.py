@@ -11,7 +11,7 @@ from conftest import tenfold
 from test_cli import refused
 from test_run import differing
 
-from tenfold.folder import RunFolder
+from tenfold.storage.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from conftest import few_digits, tenfold
 
 from tenfold.errors import BadInput
-from tenfold.judge import answer_key, judged
+from tenfold.evaluation.judge import answer_key, judged
 
 
 def test_the_key_is_found_whatever_the_order() -> None:

@@ -14,7 +14,7 @@ from kaggle_server import Answer, Kaggle, error, reply, served
 
 from digit_recognizer import kernel as kernels
 from digit_recognizer import rows, submission
-from tenfold import sample
+from tenfold.sources import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "kaggle" / "kernel" / "main.py"

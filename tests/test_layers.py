@@ -16,6 +16,20 @@ PACKAGES = {
     "tenfold_onnx": ROOT / "export/tenfold_onnx",
     "digit_recognizer": ROOT / "kaggle/digit_recognizer",
 }
+# The layers of `tenfold`, from the top down. A layer imports only what lies below its own floor.
+FLOORS = (
+    {"cli"},
+    {"studies", "run_generator"},
+    {"run"},
+    {"report"},
+    {"orchestration", "evaluation"},
+    {"sources", "training"},
+    {"data"},
+    {"models", "submit"},
+    {"storage"},
+    {"settings", "presets"},
+    {"errors", "seeds"},
+)
 FILES = {package: sorted(folder.rglob("*.py")) for package, folder in PACKAGES.items()}
 
 
@@ -67,31 +81,44 @@ def test_the_installed_kaggle_package_is_never_imported() -> None:
         assert "kaggle" not in tops(path), path
 
 
-def test_the_judge_is_out_of_reach_of_whatever_trains_or_chooses() -> None:
-    may_know_the_answers = {
-        "judge.py",
-        "run.py",
-        "gan.py",
-        "results.py",
-        "score.py",
-        "sources.py",
-        "blend.py",
-        "study.py",
-    }
-    for path in FILES["tenfold"]:
-        if path.name not in may_know_the_answers:
-            assert not imported(path) & {"tenfold.judge", "tenfold.sources", "tenfold.mnist"}, path
-        if path.name not in may_know_the_answers - {"sources.py"}:
-            assert "reference(" not in path.read_text() or path.name == "sources.py", path
-        if path.name not in ("run.py", "gan.py"):
-            assert "tenfold.results" not in imported(path), path
+def module_name(path: Path) -> str:
+    parts = path.relative_to(PACKAGES["tenfold"]).with_suffix("").parts
+    return ".".join(("tenfold", *parts)).removesuffix(".__init__")
+
+
+def layer_of(module: str) -> str:
+    """The sub-package or module directly below `tenfold` that a dotted name lies in."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported_layers(path: Path) -> set[str]:
+    return {layer_of(name) for name in imported(path) if name.startswith("tenfold.")}
+
+
+def test_every_module_of_the_pipeline_lies_in_a_layer() -> None:
+    layers = [layer for floor in FLOORS for layer in floor]
+    assert len(layers) == len(set(layers))
+    assert {layer_of(module_name(path)) for path in FILES["tenfold"]} - {""} == set(layers)
+
+
+@pytest.mark.parametrize("path", FILES["tenfold"], ids=module_name)
+def test_imports_point_downward(path: Path) -> None:
+    floor_of = {layer: number for number, floor in enumerate(FLOORS) for layer in floor}
+    own = layer_of(module_name(path))
+    for layer in imported_layers(path) - {own}:
+        assert not own or floor_of[layer] > floor_of[own], f"{own} imports {layer}"
+
+
+@pytest.mark.parametrize("walled", ["training", "orchestration", "data", "models"])
+def test_nothing_that_trains_can_reach_test_labels(walled: str) -> None:
+    paths = sorted((PACKAGES["tenfold"] / walled).rglob("*.py"))
+    assert paths
+    for path in paths:
+        assert not imported_layers(path) & {"sources", "evaluation"}, path
 
 
 def test_imports_within_the_pipeline_make_no_circle() -> None:
-    modules = {}
-    for path in FILES["tenfold"]:
-        parts = path.relative_to(PACKAGES["tenfold"]).with_suffix("").parts
-        modules[".".join(("tenfold", *parts)).removesuffix(".__init__")] = imported(path)
+    modules = {module_name(path): imported(path) for path in FILES["tenfold"]}
     known = {name: {other for other in names if other in modules} - {name} for name, names in modules.items()}
     while known:
         free = {name for name, needs in known.items() if not needs & known.keys()}

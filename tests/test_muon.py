@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tenfold.muon import Muon, orthogonalised
+from tenfold.training.muon import Muon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(32, 144), (144, 32), (48, 48), (8, 9)])

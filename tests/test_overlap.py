@@ -8,10 +8,11 @@ from conftest import few_digits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tenfold import mnist, overlap
-from tenfold.digits import Digits, joined
+from tenfold.data import overlap
+from tenfold.data.digits import Digits, joined
 from tenfold.settings import Data
-from tenfold.sources import load
+from tenfold.sources import mnist
+from tenfold.sources.load import load_sources
 
 POOL = few_digits(12)
 rows = st.lists(st.integers(0, 11), min_size=1, max_size=30)
@@ -64,7 +65,7 @@ def test_an_image_under_two_labels_in_one_file_stays_and_is_counted() -> None:
 def kaggle(real_data: object, cache: object) -> tuple[Digits, Digits, Digits]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(cache))
-        found = load(Data(source="kaggle", data=real_data))  # type: ignore[arg-type]
+        found = load_sources(Data(source="kaggle", data=real_data))  # type: ignore[arg-type]
     assert found.extra is not None
     return found.train, found.extra, found.test
 

@@ -40,13 +40,13 @@ def test_the_base_installation_asks_for_no_torch() -> None:
 
 
 def test_the_release_asks_for_what_there_is() -> None:
-    from tenfold.artefacts import MODELS
-    from tenfold.cli import app
+    from tenfold.cli import command_line
+    from tenfold.models.export import MODELS
 
     workflow = (ROOT / ".github/workflows/release.yml").read_text()
     commands = re.findall(r"- run: tenfold (.+)", workflow)
     assert commands == ["run --source mnist --preset fast --out runs/release"]
-    app.parse_args(commands[0], exit_on_error=False, print_error=False)  # raises where an option is unknown
+    command_line.parse_args(commands[0], exit_on_error=False, print_error=False)  # raises where an option is unknown
     assert "runs/release/*.onnx" in workflow and all(name.endswith(".onnx") for name in MODELS)
 
 

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 from conftest import few_digits
 
-from tenfold import atomic, record
-from tenfold.cgan import Generator
-from tenfold.checkpoint import FORMAT
+from tenfold.data.folds import NOT_VALIDATED
 from tenfold.errors import BadInput
-from tenfold.folder import RunFolder
-from tenfold.folds import NOT_VALIDATED
-from tenfold.plan import Plan, light
-from tenfold.settings import Cgan, Fit, Light, Net, Settings, Shipped
-from tenfold.tasks import ClassifierTask, GeneratorTask
-from tenfold.weights import GENERATOR, save_weights
+from tenfold.models.cgan import Generator
+from tenfold.models.weights import GENERATOR, save_weights
+from tenfold.orchestration.plan import Plan
+from tenfold.settings import Cgan, FinalGenerator, Fit, Light, Net, Settings, light_settings
+from tenfold.storage import atomic
+from tenfold.storage.checkpoint import FORMAT
+from tenfold.storage.completion import finish
+from tenfold.storage.run_folder import RunFolder
+from tenfold.training.tasks import ClassifierTask, GeneratorTask
 
 DIGITS, FOLD_OF = few_digits(60), np.arange(60) % 3
 SETTINGS = Settings(folds=3, nets=2, cgan=Cgan(share=0.1), light=Light((4, 8), 7))
@@ -81,7 +82,7 @@ def test_a_reserve_is_trained_on_by_all_and_fits_the_one_generator(plan: Plan) -
 
 
 def test_the_generator_that_ships_has_epochs_of_its_own(plan: Plan) -> None:
-    longer = Plan(replace(SETTINGS, generator=Shipped(epochs=9)), plan.folder)
+    longer = Plan(replace(SETTINGS, generator=FinalGenerator(epochs=9)), plan.folder)
     tasks = {task.name: task for task in longer.second_round(DIGITS, FOLD_OF, None)}
     assert tasks["generator"].argument.settings.cgan == replace(SETTINGS.cgan, epochs=9)
     assert {training.name: training.epochs for training in longer.planned()}["generator"] == 9
@@ -89,7 +90,7 @@ def test_the_generator_that_ships_has_epochs_of_its_own(plan: Plan) -> None:
 
 def test_a_collapsed_generators_digits_are_shown_to_no_net(plan: Plan) -> None:
     for fold, variety in enumerate([0.1, 0.9]):
-        record.finish(plan.folder.fold_generator(fold), [], {"variety": variety})
+        finish(plan.folder.fold_generator(fold), [], {"variety": variety})
     assert plan.collapsed() == ["fold-0-generator"]
     nets = [task.argument for task in plan.second_round(DIGITS, FOLD_OF, None) if "net" in task.name]
     assert [net.generator for net in nets][:4] == [None, None, "fold-1-generator", "fold-1-generator"]
@@ -106,7 +107,7 @@ def test_what_scores_the_generator_learns_from_its_digits_alone(plan: Plan) -> N
         assert argument.train.known_labels().tolist() == [place % 10 for place in range(30)]
         assert set(argument.train.origin["source"].tolist()) == {"generated"}
         assert argument.validation is DIGITS and argument.generator is None and argument.init is None
-        assert argument.settings.fit.epochs == 5 and argument.settings.net == light(settings).net
+        assert argument.settings.fit.epochs == 5 and argument.settings.net == light_settings(settings).net
         assert argument.settings.cgan.share == 0 and argument.settings.warp == settings.warp
     assert (first.argument.train.images != second.argument.train.images).any()
 
@@ -114,7 +115,7 @@ def test_what_scores_the_generator_learns_from_its_digits_alone(plan: Plan) -> N
 def test_what_is_finished_is_not_done_again(plan: Plan) -> None:
     for place in (plan.folder.fold_generator(1), plan.folder.net(2, 0), plan.folder.light):
         atomic.write(place / "weights", b"w")
-        record.finish(place, ["weights"], {"format": FORMAT, "variety": 0.9})
+        finish(place, ["weights"], {"format": FORMAT, "variety": 0.9})
     left = [task.name for task in plan.first_round(DIGITS, FOLD_OF)]
     assert left == ["fold-0-generator", "fold-2-generator"]
     left = [task.name for task in plan.second_round(DIGITS, FOLD_OF, None)]
@@ -123,7 +124,7 @@ def test_what_is_finished_is_not_done_again(plan: Plan) -> None:
 
 
 def test_the_light_net_answers_without_shifts_and_has_epochs_of_its_own() -> None:
-    settings = light(SETTINGS)
+    settings = light_settings(SETTINGS)
     assert settings.net == Net((4, 8), tta_shift_px=0) and settings.fit == Fit(epochs=7)
     assert settings.warp == SETTINGS.warp
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tenfold import pool
 from tenfold.errors import BadInput, RunFailed
-from tenfold.pool import STOPS, Report, Task, _stops_put_off, run_all
+from tenfold.orchestration import pool
+from tenfold.orchestration.pool import STOPS, Report, Task, _stops_put_off, run_all
 
 
 def tell(argument: Any, report: Report) -> None:

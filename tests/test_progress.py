@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tenfold import timing
-from tenfold.progress import Display, Forecast, Planned
+from tenfold.orchestration.progress import Display, Forecast, Planned
+from tenfold.storage import epoch_log
 
 PLANNED = [Planned("fold-0", "net", 4), Planned("fold-1", "net", 4), Planned("light", "light", 2)]
 
@@ -52,9 +52,9 @@ def test_a_file_gets_a_line_a_training_and_no_bars(capsys: pytest.CaptureFixture
 
 def test_side_by_side_counts_once_and_a_stop_in_between_not_at_all() -> None:
     epochs = [epoch("a", 1, 10, ended=110), epoch("b", 1, 8, ended=110), epoch("a", 2, 10, ended=120)]
-    assert timing.covered(epochs) == 20
+    assert epoch_log.covered(epochs) == 20
     later = [*epochs, epoch("a", 3, 10, ended=5010)]
-    assert timing.covered(later) == 30
-    assert [begin for begin, _ in timing.on_own_clock(later)] == [0, 2, 10, 20]
-    assert timing.covered([]) == 0
-    assert timing.by_stage(later) == {"classifier": 38}
+    assert epoch_log.covered(later) == 30
+    assert [begin for begin, _ in epoch_log.on_own_clock(later)] == [0, 2, 10, 20]
+    assert epoch_log.covered([]) == 0
+    assert epoch_log.by_stage(later) == {"classifier": 38}

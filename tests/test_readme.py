@@ -18,9 +18,9 @@ from kaggle_server import Kaggle, served, whole_archive
 from PIL import Image
 
 from digit_recognizer import rows, submission
-from tenfold import sample
-from tenfold.cli import app
+from tenfold.cli import command_line
 from tenfold.presets import PRESETS
+from tenfold.sources import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -59,7 +59,7 @@ def kaggle() -> Iterator[Kaggle]:
 
 
 def test_the_readme_has_commands() -> None:
-    ours = {name for name in app if not name.startswith("-")}
+    ours = {name for name in command_line if not name.startswith("-")}
     assert {command[0] for command in COMMANDS} == ours - {"kernel"}
 
 
@@ -81,7 +81,7 @@ def test_every_command_of_the_walk_to_a_score_is_one() -> None:
     commands = [shlex.split(line, comments=True)[1:] for line in re.findall(r"^tenfold .*$", text, re.MULTILINE)]
     assert {"download", "run", "submit", "submissions", "kernel"} == {command[0] for command in commands}
     for command in commands:
-        app.parse_args(command, exit_on_error=False, print_error=False)  # raises where an option is unknown
+        command_line.parse_args(command, exit_on_error=False, print_error=False)  # raises where an option is unknown
 
 
 def test_every_command_for_several_machines_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def test_every_command_for_several_machines_is_one(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     Path("run.toml").touch()
     for command in commands:
-        app.parse_args(command, exit_on_error=False, print_error=False)
+        command_line.parse_args(command, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("code", [block for language, block in BLOCKS if language == "python"])

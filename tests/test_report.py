@@ -15,9 +15,9 @@ from conftest import tenfold
 from sklearn import metrics as sklearn_metrics
 
 from tenfold.errors import BadInput
-from tenfold.folder import RunFolder
-from tenfold.report import findings
+from tenfold.evaluation import diagnostics
 from tenfold.report.page import render
+from tenfold.storage.run_folder import RunFolder
 
 RNG = np.random.default_rng(0)
 LABELS = RNG.integers(0, 10, 600)
@@ -33,10 +33,10 @@ def answers(labels: np.ndarray, sureness: np.ndarray, right: np.ndarray) -> np.n
 
 def test_confusion_precision_and_recall_are_scikit_learns() -> None:
     said = answers(LABELS, np.full(600, 0.9), RNG.random(600) < 0.8)
-    counts = findings.confusion(said, LABELS)
+    counts = diagnostics.confusion(said, LABELS)
     assert (counts == sklearn_metrics.confusion_matrix(LABELS, said.argmax(1))).all()
     precision, recall, _, rows = sklearn_metrics.precision_recall_fscore_support(LABELS, said.argmax(1))
-    found = findings.per_digit(counts)
+    found = diagnostics.per_digit(counts)
     assert [entry.precision for entry in found] == pytest.approx(precision)
     assert [entry.recall for entry in found] == pytest.approx(recall)
     assert [entry.rows for entry in found] == list(rows)
@@ -46,7 +46,7 @@ def test_confusion_precision_and_recall_are_scikit_learns() -> None:
 def test_a_digit_that_nobody_has_or_says_has_no_precision() -> None:
     counts = np.zeros((10, 10), np.int64)
     counts[3, 3] = 5
-    three, four = findings.per_digit(counts)[3:5]
+    three, four = diagnostics.per_digit(counts)[3:5]
     assert (three.precision, three.recall, three.mistaken_for) == (1, 1, None)
     assert np.isnan([four.precision, four.recall]).all()
 
@@ -56,9 +56,9 @@ def test_answers_as_often_right_as_they_are_sure_are_calibrated() -> None:
     sureness = RNG.uniform(0.2, 1, 60_000)
     honest = answers(labels, sureness, RNG.random(60_000) < sureness)
     boasting = answers(labels, sureness, RNG.random(60_000) < sureness / 2)
-    assert findings.calibration_error(findings.reliability(honest, labels)) < 0.01
-    bins = findings.reliability(boasting, labels)
-    assert findings.calibration_error(bins) == pytest.approx(0.3, abs=0.02)
+    assert diagnostics.calibration_error(diagnostics.reliability(honest, labels)) < 0.01
+    bins = diagnostics.reliability(boasting, labels)
+    assert diagnostics.calibration_error(bins) == pytest.approx(0.3, abs=0.02)
     assert sum(entry.rows for entry in bins) == 60_000
     assert all(entry.accuracy == pytest.approx(entry.confidence / 2, abs=0.03) for entry in bins)
 
@@ -69,9 +69,9 @@ def test_planted_label_errors_are_found_and_unsure_mistakes_are_not() -> None:
     right[planted] = right[unsure] = False
     sureness[unsure], sureness[planted] = 0.5, [0.97, 0.99, 0.98]
     said = answers(LABELS, sureness, right)
-    wrong = findings.likely_label_errors(said, LABELS)
+    wrong = diagnostics.likely_label_errors(said, LABELS)
     assert wrong.tolist() == [77, 300, 5]  # the surest first
-    assert set(findings.hardest(said, LABELS, but=wrong)[:2].tolist()) == set(unsure.tolist())
+    assert set(diagnostics.hardest(said, LABELS, but=wrong)[:2].tolist()) == set(unsure.tolist())
 
 
 class Outline(HTMLParser):

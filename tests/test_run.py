@@ -18,12 +18,14 @@ import torch
 from conftest import SMOKE, tenfold
 
 from digit_recognizer import competition, rows, submission
-from tenfold import artefacts, cache, sample
-from tenfold.ensemble import tempered
-from tenfold.fit import probabilities
-from tenfold.folder import RunFolder
+from tenfold.evaluation.cross_validation import tempered
+from tenfold.models import export
+from tenfold.models.inference import probabilities
+from tenfold.models.weights import CLASSIFIER, load_classifier
 from tenfold.settings import Net
-from tenfold.weights import CLASSIFIER, load_classifier
+from tenfold.sources import sample
+from tenfold.storage import cache
+from tenfold.storage.run_folder import RunFolder
 from tenfold_onnx import Classifier, Generator
 from tenfold_onnx.write.export import with_card
 
@@ -83,7 +85,7 @@ def test_predicting_the_test_csv_gives_the_submission(finished_run: Path, tmp_pa
 
 def test_the_exported_ensemble_is_the_mean_of_the_folds(finished_run: Path) -> None:
     images = sample.load()[1].images
-    nets = artefacts.members(RunFolder(finished_run))
+    nets = export.members(RunFolder(finished_run))
     mean = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
     expected = tempered(mean, json.loads((finished_run / "metrics.json").read_text())["temperature"])
     assert len(nets) == 2
@@ -249,7 +251,7 @@ def test_the_models_say_what_torch_says_of_every_test_digit(finished_run: Path, 
     temperature = json.loads((finished_run / "metrics.json").read_text())["temperature"]
     run = RunFolder(finished_run)
     light = load_classifier(run.light / CLASSIFIER, Net(run.settings().light.channels, tta_shift_px=0))
-    for name, nets in (("classifier.onnx", artefacts.members(run)), ("classifier_light.onnx", [light])):
+    for name, nets in (("classifier.onnx", export.members(run)), ("classifier_light.onnx", [light])):
         said = Classifier(finished_run / name).predict(images)
         mean = np.mean([probabilities(net, images, torch.device("cpu")) for net in nets], axis=0)
         expected = tempered(mean, temperature)
@@ -282,7 +284,7 @@ def test_labels_of_test_images_reach_nothing_that_is_trained_or_submitted(real_d
 def _cut_kaggle_with_mnist(real_data: Path, homes: list[Path]) -> None:
     """Data folders with 8,000 rows of train.csv, all of test.csv, and MNIST unpacked: as it is, and permuted."""
     from digit_recognizer import files
-    from tenfold import mnist
+    from tenfold.sources import mnist
 
     found = files.read(real_data / competition.ARCHIVE)
     for home in homes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tenfold.schedule import MovingAverage
+from tenfold.training.schedule import MovingAverage
 
 
 def test_the_average_keeps_its_share_of_weights_and_statistics_at_each_update() -> None:

@@ -19,6 +19,7 @@ from tenfold.settings import (
     Condition,
     Data,
     Device,
+    FinalGenerator,
     Fit,
     Light,
     Loss,
@@ -26,7 +27,6 @@ from tenfold.settings import (
     OverlapPolicy,
     Precision,
     Settings,
-    Shipped,
     Source,
     Warp,
     differences,
@@ -90,7 +90,7 @@ PARTS: dict[str, st.SearchStrategy[Any]] = {
         collapsed=chosen(Collapsed),
         cas_seeds=st.integers(0, 100),
     ),
-    "generator": st.builds(Shipped, COUNT),
+    "generator": st.builds(FinalGenerator, COUNT),
     "compute": st.builds(Compute, chosen(Device), chosen(Precision), st.integers(0, 256), st.integers(0, 256)),
 }
 

@@ -21,10 +21,11 @@ from scipy.ndimage import center_of_mass
 
 from digit_recognizer import competition
 from digit_recognizer.rows import DamagedFile, render
-from tenfold import mnist, sample, sources
-from tenfold.digits import Digits, joined
+from tenfold.data.digits import Digits, joined
 from tenfold.errors import BadInput
 from tenfold.settings import Data
+from tenfold.sources import mnist, sample
+from tenfold.sources.load import load_sources, reference_digits, resolve_source
 
 CLOSED = "http://127.0.0.1:9/"
 ALL = few_digits(30)
@@ -175,19 +176,19 @@ def test_the_sample_is_always_the_same(sampled: tuple[Digits, Digits]) -> None:
 
 def test_a_source_that_is_asked_for_is_kept(folder: Path) -> None:
     asked = Data(source="mnist", data=with_kaggle(folder))
-    settled, line = sources.settled(asked)
+    settled, line = resolve_source(asked)
     assert settled == asked and line == "source: mnist, as asked for"
 
 
 def test_auto_takes_kaggles_files_where_they_are(folder: Path) -> None:
     data = Data(data=with_mnist(with_kaggle(folder), UNPACKED))
-    settled, line = sources.settled(data)
+    settled, line = resolve_source(data)
     assert settled == Data(source="kaggle", data=folder) and line.startswith("source: kaggle, since")
 
 
 @pytest.mark.parametrize("content", [UNPACKED, ARCHIVES], ids=["unpacked", "archives"])
 def test_auto_takes_mnist_where_kaggles_files_lack(folder: Path, content: dict[str, bytes]) -> None:
-    settled, line = sources.settled(Data(data=with_mnist(folder, content)))
+    settled, line = resolve_source(Data(data=with_mnist(folder, content)))
     assert (
         settled.source == "mnist" and line.startswith(f"source: mnist, since {folder}") and competition.ARCHIVE in line
     )
@@ -196,23 +197,23 @@ def test_auto_takes_mnist_where_kaggles_files_lack(folder: Path, content: dict[s
 @pytest.mark.parametrize("content", [None, {}, dict(list(ARCHIVES.items())[:3])], ids=["no folder", "empty", "part"])
 def test_auto_takes_the_sample_where_nothing_is(folder: Path, content: dict[str, bytes] | None) -> None:
     place = folder / "not there" if content is None else with_mnist(folder, content)
-    settled, line = sources.settled(Data(data=place))
+    settled, line = resolve_source(Data(data=place))
     assert settled.source == "sample" and line.startswith("source: sample") and "--source mnist" in line
 
 
 def test_auto_refuses_half_of_kaggles_files_rather_than_go_on_without(folder: Path) -> None:
     (with_kaggle(folder) / competition.TEST).unlink()
     with pytest.raises(DamagedFile, match=r"has train\.csv but no test\.csv"):
-        sources.settled(Data(data=folder))
+        resolve_source(Data(data=folder))
 
 
 def test_kaggles_source_without_its_files_says_how_to_get_them(folder: Path) -> None:
     with pytest.raises(BadInput, match=r"put Kaggle's digit-recognizer\.zip there \(https://www\.kaggle\.com/"):
-        sources.load(Data(source="kaggle", data=folder))
+        load_sources(Data(source="kaggle", data=folder))
 
 
 def test_kaggles_files_are_loaded_with_mnist_alongside(folder: Path) -> None:
-    loaded = sources.load(Data(source="kaggle", data=with_mnist(with_kaggle(folder), UNPACKED)))
+    loaded = load_sources(Data(source="kaggle", data=with_mnist(with_kaggle(folder), UNPACKED)))
     assert same(loaded.train, TRAIN) and np.array_equal(loaded.test.images, TEST.images)
     assert loaded.extra is not None and same(loaded.extra, ALL)
     assert [set(part.origin["source"]) for part in (loaded.train, loaded.test, loaded.extra)] == [
@@ -225,7 +226,7 @@ def test_kaggles_files_are_loaded_with_mnist_alongside(folder: Path) -> None:
 
 
 def test_kaggles_files_are_loaded_without_mnist_and_a_note_says_so(folder: Path) -> None:
-    loaded = sources.load(Data(source="kaggle", data=with_kaggle(folder)))
+    loaded = load_sources(Data(source="kaggle", data=with_kaggle(folder)))
     assert loaded.extra is None
     assert any("no offline judge" in note and "no network" in note for note in loaded.notes)
     assert all(note.isprintable() for note in loaded.notes)
@@ -234,7 +235,7 @@ def test_kaggles_files_are_loaded_without_mnist_and_a_note_says_so(folder: Path)
 @pytest.mark.parametrize("source", ["kaggle", "mnist", "sample"])
 def test_test_digits_never_carry_labels(folder: Path, source: str) -> None:
     data = Data(source=source, data=with_mnist(with_kaggle(folder), UNPACKED))  # type: ignore[arg-type]
-    loaded = sources.load(data)
+    loaded = load_sources(data)
     assert loaded.test.labels is None and loaded.train.labels is not None
     with pytest.raises(ValueError, match="no labels"):
         loaded.test.known_labels()
@@ -243,7 +244,7 @@ def test_test_digits_never_carry_labels(folder: Path, source: str) -> None:
 @pytest.mark.parametrize("source", ["kaggle", "mnist", "sample"])
 def test_every_test_image_has_its_label_in_the_judges_reference(folder: Path, source: str) -> None:
     data = Data(source=source, data=with_mnist(with_kaggle(folder), UNPACKED))  # type: ignore[arg-type]
-    assert np.isin(sources.load(data).test.keys(), sources.reference(data).keys()).all()
+    assert np.isin(load_sources(data).test.keys(), reference_digits(data).keys()).all()
 
 
 def test_unpacked_mnist_is_read_where_it_lies(folder: Path, home: Path) -> None:
@@ -264,7 +265,7 @@ def test_old_torch_files_beside_the_raw_ones_are_not_what_is_read(folder: Path) 
 @pytest.mark.usefixtures("small_archives")
 def test_archives_are_unpacked_in_the_cache_and_the_data_folder_is_left_as_it_was(folder: Path, home: Path) -> None:
     before = listing(with_mnist(with_kaggle(folder), ARCHIVES))
-    loaded = sources.load(Data(source="kaggle", data=folder))
+    loaded = load_sources(Data(source="kaggle", data=folder))
     assert loaded.extra is not None and same(loaded.extra, ALL)
     assert listing(folder) == before
     assert {path.name for path in (home / "cache").rglob("*") if path.is_file()} == set(UNPACKED)
@@ -276,7 +277,7 @@ def test_mnist_beside_a_zip_that_is_named_itself_is_found(folder: Path) -> None:
     with_mnist(folder, ARCHIVES)
     place = folder / "some name.zip"
     place.touch()
-    assert same(sources.reference(Data(source="mnist", data=place)), ALL)
+    assert same(reference_digits(Data(source="mnist", data=place)), ALL)
 
 
 @pytest.mark.usefixtures("small_archives", "serve")
@@ -370,9 +371,9 @@ def test_a_mirror_that_never_answers_is_given_up_in_time(folder: Path, monkeypat
 @pytest.mark.usefixtures("small_archives")
 def test_the_data_folder_is_never_written_to(folder: Path, source: str) -> None:
     before = listing(with_mnist(with_kaggle(folder), ARCHIVES))
-    data, _ = sources.settled(Data(source=source, data=folder))  # type: ignore[arg-type]
-    sources.load(data)
-    sources.reference(data)
+    data, _ = resolve_source(Data(source=source, data=folder))  # type: ignore[arg-type]
+    load_sources(data)
+    reference_digits(data)
     assert listing(folder) == before
 
 

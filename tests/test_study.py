@@ -15,15 +15,14 @@ import torch
 from conftest import few_digits, tenfold
 from filelock import FileLock
 
-from tenfold import study
 from tenfold.cli import status
 from tenfold.cli.study import Name, asked
 from tenfold.errors import BadInput
-from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Compute, Warp
-from tenfold.studies import dcgan, expansion, nets, plain
-from tenfold.study import Material, Measured, Study
+from tenfold.studies import dcgan, expansion, nets, plain_loop, study
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = get_args(Name)
@@ -57,7 +56,7 @@ STUDY = Study("nets", "What?", "None of it", "nobody", "By hand.", ("accuracy",)
 
 def carried_out(folder: Path, seeds: int = 2, quick: bool = True) -> None:
     digits = few_digits(20)
-    study.carry_out(STUDY, digits, digits, seeds, quick, ONE_AT_A_TIME, folder)
+    study.run_study(STUDY, digits, digits, seeds, quick, ONE_AT_A_TIME, folder)
 
 
 def lines(folder: Path) -> list[dict[str, str]]:
@@ -98,7 +97,7 @@ def test_the_page_can_be_made_again_from_the_table_alone(tmp_path: Path) -> None
         (tmp_path / name).unlink()
     study.write(STUDY, tmp_path)
     assert made == {name: (tmp_path / name).read_bytes() for name in made}
-    index = study.index({STUDY: study.stored(STUDY, tmp_path)})
+    index = study.index({STUDY: study.load_table(STUDY, tmp_path)})
     assert "settles nothing" in index
     assert "Better by +10.00 ± 0.00." in index and "(nets.md)" in index
 
@@ -106,7 +105,7 @@ def test_the_page_can_be_made_again_from_the_table_alone(tmp_path: Path) -> None
 def test_a_cell_that_no_seed_changes_is_measured_once(tmp_path: Path) -> None:
     digits = few_digits(20)
     still = replace(STUDY, once=("plain",), verdict=verdict_of_plain)
-    study.carry_out(still, digits, digits, 3, True, ONE_AT_A_TIME, tmp_path)
+    study.run_study(still, digits, digits, 3, True, ONE_AT_A_TIME, tmp_path)
     assert [(row["cell"], row["seed"]) for row in lines(tmp_path) if row["cell"] == "plain"] == [("plain", "0")]
     assert "Plain: [0.5]." in (tmp_path / "nets.md").read_text()
 
@@ -232,14 +231,14 @@ def test_the_stored_pages_say_what_the_stored_tables_do(name: Name, tmp_path: Pa
     its = asked(name)
     study.write(its, tmp_path)
     assert (tmp_path / f"{name}.md").read_text() == (ROOT / f"docs/studies/{name}.md").read_text()
-    table = study.stored(its, ROOT / "docs/studies")
+    table = study.load_table(its, ROOT / "docs/studies")
     assert {row["form"] for row in table.rows} == {"full"}
     assert {row["seed"] for row in table.rows} == {0, 1, 2}
 
 
 def test_the_index_is_made_from_the_stored_tables() -> None:
     folder = ROOT / "docs/studies"
-    tables = {one: study.stored(one, folder) for one in map(asked, NAMES)}
+    tables = {one: study.load_table(one, folder) for one in map(asked, NAMES)}
     assert study.index(tables) == (folder / study.INDEX).read_text()
 
 
@@ -266,13 +265,13 @@ def test_the_plain_loop_learns_and_repeats_itself() -> None:
 
     def learnt(seed: int) -> torch.nn.Module:
         torch.manual_seed(0)
-        net = plain.Normalised(nets.dense(32))
+        net = plain_loop.Normalised(nets.dense(32))
         optimiser = torch.optim.Adam(net.parameters(), lr=0.01)
-        plain.train(net, optimiser, images, labels, 12, seed, ONE_AT_A_TIME, batch_size=10)
+        plain_loop.train(net, optimiser, images, labels, 12, seed, ONE_AT_A_TIME, batch_size=10)
         return net
 
     net, same, other = learnt(1), learnt(1), learnt(2)
-    assert (plain.answers(net, images) == labels).all()
+    assert (plain_loop.answers(net, images) == labels).all()
     first, second, third = (next(iter(its.parameters())) for its in (net, same, other))
     assert torch.equal(first, second) and not torch.equal(first, third)
 
@@ -297,7 +296,7 @@ def test_a_course_is_level_where_its_end_is_within_two_standard_errors(last: tup
 
 
 def test_rates_rise_and_fall() -> None:
-    rates = [plain.rise_and_fall(done) for done in np.linspace(0, 1, 101)]
+    rates = [plain_loop.rise_and_fall(done) for done in np.linspace(0, 1, 101)]
     assert rates[0] == 0 and rates[-1] == pytest.approx(0) and max(rates) == pytest.approx(1, abs=0.01)
     assert int(np.argmax(rates)) == 15
 

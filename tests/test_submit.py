@@ -33,7 +33,7 @@ from kaggle_server import (
 from digit_recognizer import submission
 from tenfold.cli import status
 from tenfold.errors import BadInput
-from tenfold.submit import checked
+from tenfold.submit.submit import checked
 
 PATIENT = ["--appear-s", "1", "--poll-s", "0.3"]
 QUICK = [*PATIENT, "--upload-s", "8", "--call-s", "8", "--score-s", "4"]

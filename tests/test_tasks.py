@@ -11,15 +11,16 @@ import pytest
 import torch
 from conftest import few_digits
 
-from tenfold.classifier import Classifier
-from tenfold.digits import Digits
-from tenfold.draws import Stream
+from tenfold.data.digits import Digits
 from tenfold.errors import Diverged
-from tenfold.folder import RunFolder
-from tenfold.muon import Muon
-from tenfold.schedule import RateCut, cut_rate
+from tenfold.models.classifier import Classifier
+from tenfold.models.weights import CLASSIFIER, GENERATOR, load_classifier, save_weights
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute, Fit, Net, Settings
-from tenfold.tasks import (
+from tenfold.storage.run_folder import RunFolder
+from tenfold.training.muon import Muon
+from tenfold.training.schedule import RateCut, cut_rate
+from tenfold.training.tasks import (
     ClassifierTask,
     GeneratorTask,
     fit_classifier_task,
@@ -27,7 +28,6 @@ from tenfold.tasks import (
     order_rate_cut,
     rate_cuts,
 )
-from tenfold.weights import CLASSIFIER, GENERATOR, load_classifier, save_weights
 
 SETTINGS = Settings(
     net=Net((4, 8)),
@@ -48,14 +48,14 @@ def weights(generator: GeneratorTask, classifier: ClassifierTask, path: Path) ->
 
 @pytest.fixture
 def generator(tmp_path: Path) -> GeneratorTask:
-    return GeneratorTask(SETTINGS, Stream(0, 0), few_digits(160, seed=1), "generator", RunFolder(tmp_path))
+    return GeneratorTask(SETTINGS, SeedStream(0, 0), few_digits(160, seed=1), "generator", RunFolder(tmp_path))
 
 
 @pytest.fixture
 def classifier(generator: GeneratorTask, tmp_path: Path) -> ClassifierTask:
     validation = few_digits(40, seed=2)
     drawer, run = generator.name, RunFolder(tmp_path)
-    return ClassifierTask(SETTINGS, Stream(0, 0), generator.train, validation, drawer, None, "net", run)
+    return ClassifierTask(SETTINGS, SeedStream(0, 0), generator.train, validation, drawer, None, "net", run)
 
 
 def test_validation_digits_do_not_reach_the_classifier_and_a_generator_is_given_none(
@@ -76,7 +76,7 @@ def test_one_training_digit_reaches_both(generator: GeneratorTask, classifier: C
 
 
 def test_nets_of_a_fold_draw_apart(generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path) -> None:
-    second = replace(classifier, stream=Stream(0, 0, net=1))
+    second = replace(classifier, stream=SeedStream(0, 0, net=1))
     first, other = weights(generator, classifier, tmp_path / "a"), weights(generator, second, tmp_path / "b")
     assert first[0] == other[0] and first[1] != other[1]
 

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter, rotate
 from torch.testing import assert_close
 
+from tenfold.data.warp import affine_matrices, elastic_displacement, random_matrices, resampled, warped
 from tenfold.settings import Warp
-from tenfold.warp import affine_matrices, elastic_displacement, random_matrices, resampled, warped
 
 STILL = Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0, elastic_px=0)
 ALL = Warp(rotation_deg=20, shear_deg=10, scale=0.2, shift_px=3, elastic_px=1)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from tenfold.cgan import Generator
-from tenfold.classifier import Classifier
+from tenfold.models.cgan import Generator
+from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
 from tenfold_onnx.contract import OPSET
 from tenfold_onnx.write.export import export_classifier, export_generator, with_card

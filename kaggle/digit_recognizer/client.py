@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from digit_recognizer import credentials
-from digit_recognizer.aside import aside
 from digit_recognizer.command import Finished, call, checked_limit
 from digit_recognizer.competition import ARCHIVE, DAILY_SUBMISSIONS, PAGE, SLUG, TEST, TEST_ROWS, TRAIN, TRAIN_ROWS
 from digit_recognizer.rows import DamagedFile, read_header
+from digit_recognizer.staging import staging_folder
 
 LISTED: Final = 200  # submissions asked for at once
 SUCCESS: Final = "Successfully submitted"  # what the command says of a submission that was taken
@@ -94,7 +94,7 @@ def download(folder: Path, limit_s: float) -> Path:
     Raises KaggleFailed, or DamagedFile where what came is not the competition's.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with aside(folder, ".downloading-") as place:
+    with staging_folder(folder, ".downloading-") as place:
         finished = call("competitions", "download", SLUG, "-p", str(place), "--force", limit_s=limit_s)
         got = place / ARCHIVE
         if finished.code != 0 or not got.is_file():

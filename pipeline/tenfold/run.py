@@ -8,45 +8,37 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tenfold import (
-    artefacts,
-    atomic,
-    compute,
-    ensemble,
-    folds,
-    inherit,
-    judge,
-    overlap,
-    pool,
-    record,
-    results,
-    sources,
-    timing,
-)
-from tenfold.digits import Digits
+from tenfold.data import folds, overlap
+from tenfold.data.digits import Digits
+from tenfold.data.overlap import Overlap
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, METRICS, OOF, PICTURES, REPORT, SUBMISSION, TEST_PROBABILITIES, RunFolder
-from tenfold.inherit import Parent
-from tenfold.overlap import Overlap
-from tenfold.plan import Plan
-from tenfold.progress import watched
-from tenfold.record import finished
-from tenfold.report import page, portrait
+from tenfold.evaluation import cross_validation, judge, results
+from tenfold.models import export
+from tenfold.orchestration import pool, warm_start
+from tenfold.orchestration.plan import Plan
+from tenfold.orchestration.progress import watched
+from tenfold.orchestration.warm_start import Parent
+from tenfold.report import generator_film, page
 from tenfold.settings import Compute, Settings
-from tenfold.sources import Sources
-from tenfold.tasks import order_rate_cut, rate_cuts
+from tenfold.sources.load import Sources, load_sources, resolve_source
+from tenfold.storage import atomic, epoch_log
+from tenfold.storage.completion import finish, finished
+from tenfold.storage.lock import hold
+from tenfold.storage.run_folder import DATA, METRICS, OOF, PICTURES, REPORT, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.training import device
+from tenfold.training.tasks import order_rate_cut, rate_cuts
 
 if TYPE_CHECKING:
-    from tenfold.cluster import Cluster  # needs Ray
+    from tenfold.orchestration.cluster import Cluster  # needs Ray
 
 # Not the report: a view of these, which another version may draw otherwise without the run being another.
-ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *artefacts.MODELS, DATA, METRICS, PICTURES)
+ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *export.MODELS, DATA, METRICS, PICTURES)
 
 
-def settled(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
+def resolve(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
     """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
-    data, line = sources.settled(settings.data)
-    parallel = (cluster.settled if cluster else compute.settled)(settings.compute, settings.folds * settings.nets + 1)
+    data, line = resolve_source(settings.data)
+    parallel = (cluster.resolve if cluster else device.resolve)(settings.compute, settings.folds * settings.nets + 1)
     init = settings.init.resolve() if settings.init else None
     return replace(settings, data=data, compute=parallel, init=init), line
 
@@ -68,9 +60,9 @@ def run(
     what went wrong; either way the same call continues.
     """
     started = time.monotonic()
-    parent = inherit.parent(settings)
-    found = sources.load(settings.data)  # before anything is written
-    with record.opened(path, settings, fresh) as folder:
+    parent = warm_start.parent(settings)
+    found = load_sources(settings.data)  # before anything is written
+    with hold(path, settings, fresh) as folder:
         plan = Plan(settings, folder, part)
         if finished(path) is not None and plan.done():
             print(f"{path} is complete already; --fresh runs it anew")
@@ -83,26 +75,26 @@ def run(
         fold_of = folds.stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
         plan.require_full_batches(fold_of)
         if parent:
-            inherit.guard(parent, digits, fold_of, test)
+            warm_start.guard(parent, digits, fold_of, test)
         for line in plan.made_ready():
             print(line)
         earlier = folder.epochs()
-        earlier_s = timing.covered(earlier)
+        earlier_s = epoch_log.covered(earlier)
         if earlier:
             print(f"{path} is continued; epochs of training so far: {len(earlier)}, {earlier_s:.0f} s")
         side_by_side = cluster.room(settings.compute) if cluster else settings.compute.workers
         with watched(plan.planned(), folder, side_by_side, tensorboard) as report:
-            carry_out(plan.first_round(digits, fold_of), settings.compute, report, cluster)
-            carry_out(plan.second_round(digits, fold_of, parent), settings.compute, report, cluster)
+            run_all(plan.first_round(digits, fold_of), settings.compute, report, cluster)
+            run_all(plan.second_round(digits, fold_of, parent), settings.compute, report, cluster)
             for name in plan.collapsed():
                 print(f"{name} has collapsed: no net was shown its digits, which differ too little")
             if part:
                 return None
             known = results.labelled(test, settings.data) if settings.cgan.cas_seeds else None
             if known:
-                carry_out(plan.third_round(known), settings.compute, report, cluster)
+                run_all(plan.third_round(known), settings.compute, report, cluster)
         temperature = results.held_out(folder, digits, fold_of)
-        artefacts.export(folder, temperature)
+        export.export(folder, temperature)
         results.answer(folder, test, temperature)
         metrics = results.scored(folder, digits, test, known, temperature) | {
             "collapsed": plan.collapsed(),
@@ -111,17 +103,20 @@ def run(
             "rate_cuts": {
                 place.name: [asdict(cut) for cut in cuts] for place in plan.places() if (cuts := rate_cuts(place))
             },
-            "seconds": {**timing.by_stage(folder.epochs()), "total": round(earlier_s + time.monotonic() - started, 1)},
+            "seconds": {
+                **epoch_log.by_stage(folder.epochs()),
+                "total": round(earlier_s + time.monotonic() - started, 1),
+            },
         }
         folder.write_json(METRICS, metrics)
-        artefacts.sign(folder)
-        portrait.write(folder)
+        export.sign(folder)
+        generator_film.write(folder)
         atomic.write(path / REPORT, page.render(folder).encode())
-        record.finish(path, ARTEFACTS, {})
+        finish(path, ARTEFACTS, {})
         return _told(folder, metrics)
 
 
-def carry_out(
+def run_all(
     tasks: Iterable[pool.Task], layout: Compute, report: Callable[[dict[str, Any]], None], cluster: Cluster | None
 ) -> None:
     """Do a round of a plan, here or on the nodes of a cluster."""
@@ -172,7 +167,7 @@ def _guarded(folder: RunFolder, found: Sources, settings: Settings, parent: Pare
 
 def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
     """Say how it came out."""
-    cv = ensemble.CrossValidation(**metrics["cross_validation"])
+    cv = cross_validation.CrossValidation(**metrics["cross_validation"])
     print(cv.sentence())
     if metrics["judge"]:
         print(judge.Verdict(**metrics["judge"]).sentence())
@@ -180,5 +175,5 @@ def _told(folder: RunFolder, metrics: dict[str, Any]) -> dict[str, Any]:
         print(f"the light net alone: {judge.Verdict(**metrics['judge_light']).sentence()}")
     if not metrics["honest"]:
         print("LEAKED: this run was allowed to train on test images; none of its scores counts")
-    print(f"written in {folder.path}: {SUBMISSION}, {REPORT}, {', '.join(artefacts.MODELS)}")
+    print(f"written in {folder.path}: {SUBMISSION}, {REPORT}, {', '.join(export.MODELS)}")
     return metrics

@@ -25,6 +25,7 @@ Condition = Literal["projection", "planes"]
 Collapsed = Literal["stop", "leave-out"]
 Part = TypeVar("Part")
 
+CAS_EPOCHS: Final = 5  # of a net that learns from generated digits alone
 MOST: Final = 2**20  # digits a batch: beyond this a number is a slip of the finger
 
 
@@ -229,7 +230,7 @@ class Cgan:
 
 
 @dataclass(frozen=True)
-class Shipped:
+class FinalGenerator:
     """The generator for other programs, fitted on all training digits with the settings of `cgan`."""
 
     epochs: int = 12
@@ -277,7 +278,7 @@ class Settings:
     fit: Fit = field(default_factory=Fit)
     light: Light = field(default_factory=Light)
     cgan: Cgan = field(default_factory=Cgan)
-    generator: Shipped = field(default_factory=Shipped)
+    generator: FinalGenerator = field(default_factory=FinalGenerator)
     compute: Compute = field(default_factory=Compute)
 
     def __post_init__(self) -> None:
@@ -286,6 +287,25 @@ class Settings:
         _require(1 <= self.nets <= 100, "nets", self.nets, "a whole number from 1 to 100")
         real = self.fit.batch_size - round(self.cgan.share * self.fit.batch_size)
         _require(real >= 1, "cgan.share", self.cgan.share, "a share that leaves a real digit in each batch")
+
+
+def light_settings(settings: Settings) -> Settings:
+    """The settings under which the light net is fitted."""
+    net = Net(settings.light.channels, tta_shift_px=0)
+    return replace(settings, net=net, fit=replace(settings.fit, epochs=settings.light.epochs))
+
+
+def final_generator_settings(settings: Settings) -> Settings:
+    """The settings under which the final generator, the one for other programs, is fitted."""
+    return replace(settings, cgan=replace(settings.cgan, epochs=settings.generator.epochs))
+
+
+def scoring_settings(settings: Settings) -> Settings:
+    """The settings under which a net learns from generated digits alone; its accuracy scores their generator."""
+    settings = light_settings(settings)
+    return replace(
+        settings, fit=replace(settings.fit, epochs=CAS_EPOCHS), cgan=replace(settings.cgan, share=0.0, reserve=0.0)
+    )
 
 
 def to_table(settings: Settings) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tenfold_onnx.app.shelf import Shelf, occlusion, pictures
+from tenfold_onnx.app.model_store import ModelStore, occlusion, pictures
 from tenfold_onnx.contract import MOST_PIXELS, BadInput
 
 STATIC: Final = Path(__file__).with_name("static")
@@ -31,10 +31,10 @@ CHANNELS: Final = 12  # pictures a layer
 Answer = dict[str, Any]
 
 
-def application(shelf: Shelf) -> Starlette:
+def application(shelf: ModelStore) -> Starlette:
     """The page and its calls, answered by the models of `shelf`."""
 
-    def call(work: Callable[[Shelf, dict[str, Any]], Answer]) -> Callable[[Request], Any]:
+    def call(work: Callable[[ModelStore, dict[str, Any]], Answer]) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             try:
                 asked = json.loads(await _body(request))
@@ -64,7 +64,7 @@ def application(shelf: Shelf) -> Starlette:
     return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, here), Middleware(_Guarded)])
 
 
-def _read(shelf: Shelf, asked: dict[str, Any]) -> Answer:
+def _read(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
     """What is on a drawing."""
     said = shelf.models(_text(asked, "model")).canvas.predict(_drawing(asked))
     return {
@@ -75,7 +75,7 @@ def _read(shelf: Shelf, asked: dict[str, Any]) -> Answer:
     }
 
 
-def _explain(shelf: Shelf, asked: dict[str, Any]) -> Answer:
+def _explain(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
     """Which parts of a drawing mattered, and what each layer makes of it."""
     models = shelf.models(_text(asked, "model"))
     said = models.canvas.predict(_drawing(asked))
@@ -89,7 +89,7 @@ def _explain(shelf: Shelf, asked: dict[str, Any]) -> Answer:
     }
 
 
-def _generate(shelf: Shelf, asked: dict[str, Any]) -> Answer:
+def _generate(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
     """New digits."""
     text = _text(asked, "labels")
     if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
@@ -100,7 +100,7 @@ def _generate(shelf: Shelf, asked: dict[str, Any]) -> Answer:
     return {"images": [_packed(image) for image in images]}
 
 
-def _walk(shelf: Shelf, asked: dict[str, Any]) -> Answer:
+def _walk(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
     """A digit on its way from one seed's look to another's."""
     steps = asked.get("steps", 2)
     if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= MOST_DIGITS:

@@ -14,6 +14,7 @@ from digit_recognizer.client import KaggleFailed
 from digit_recognizer.command import BadLimit, NotInstalled
 from digit_recognizer.kernel import BuildFailed
 from digit_recognizer.rows import DamagedFile
+from tenfold.cli.app import app
 from tenfold.cli.blend import blend
 from tenfold.cli.compare import compare
 from tenfold.cli.download import download
@@ -23,7 +24,6 @@ from tenfold.cli.generate import generate
 from tenfold.cli.info import info
 from tenfold.cli.join import join
 from tenfold.cli.kernel import kernel
-from tenfold.cli.page import page
 from tenfold.cli.predict import predict
 from tenfold.cli.report import report
 from tenfold.cli.run import layered, run
@@ -47,7 +47,7 @@ EXTRAS: Final = {
 
 KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
 
-app = App(
+command_line = App(
     name="tenfold",
     help="From Kaggle's digit-recognizer files to an honest submission and ONNX models.",
     help_format="plaintext",
@@ -73,12 +73,12 @@ for command in (
     kernel,
     study,
 ):
-    app.command(command)
-app.command(gan)
-app.command(page, name="app")
+    command_line.command(command)
+command_line.command(gan)
+command_line.command(app, name="app")
 
 
-def main(of: App = app) -> NoReturn:
+def main(of: App = command_line) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job may ignore
     if isinstance(sys.stdout, TextIOWrapper):
@@ -86,7 +86,7 @@ def main(of: App = app) -> NoReturn:
     sys.exit(status(sys.argv[1:], of))
 
 
-def status(tokens: list[str], of: App = app) -> int:
+def status(tokens: list[str], of: App = command_line) -> int:
     """Run one command and give its exit code; whatever went wrong is one sentence on stderr."""
     try:
         of(tokens, exit_on_error=False, print_error=False, result_action="return_none")

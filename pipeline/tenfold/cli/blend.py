@@ -17,9 +17,9 @@ def blend(run: Path, /, *runs: Path, out: Path = Path("runs/blend")) -> None:
     out
         An empty folder for submission.csv, probabilities and metrics.json; `tenfold submit` takes it.
     """
-    from tenfold.blend import blend as average
-    from tenfold.ensemble import CrossValidation
-    from tenfold.judge import Verdict
+    from tenfold.evaluation.blend import blend as average
+    from tenfold.evaluation.cross_validation import CrossValidation
+    from tenfold.evaluation.judge import Verdict
 
     metrics = average([run, *runs], out)
     print(CrossValidation(**metrics["cross_validation"]).sentence())

@@ -15,6 +15,6 @@ def compare(run: Path, /, *runs: Path) -> None:
     runs
         Further ones; on the same digits their answers are compared row by row.
     """
-    from tenfold.compare import compare as side_by_side
+    from tenfold.report.compare import compare as side_by_side
 
     print(side_by_side([run, *runs]))

@@ -13,11 +13,11 @@ def export(run: Path, /) -> None:
     run
         The run's folder.
     """
-    from tenfold import artefacts
-    from tenfold.folder import RunFolder
+    from tenfold.models import export
+    from tenfold.storage.run_folder import RunFolder
 
     folder = RunFolder(run)
     folder.settings()  # or say that this is no run
-    artefacts.export(folder, folder.metrics()["temperature"])
-    artefacts.sign(folder)
-    print(f"written in {run}: {', '.join(artefacts.MODELS)}")
+    export.export(folder, folder.metrics()["temperature"])
+    export.sign(folder)
+    print(f"written in {run}: {', '.join(export.MODELS)}")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from cyclopts import App
 
 from digit_recognizer import rows
-from tenfold import atomic
 from tenfold.errors import BadInput
 from tenfold.presets import Preset
 from tenfold.settings import Settings
+from tenfold.storage import atomic
 
 MOST_DRAWN: Final = 1_000_000
 
@@ -45,11 +46,11 @@ def fit(
     fresh
         Empty the folder first.
     """
-    from tenfold.gan import fit as carry_out
-    from tenfold.run import settled
+    from tenfold.run import resolve
+    from tenfold.run_generator import fit as carry_out
 
     wanted = settings or Settings()
-    asked, line = settled(replace(wanted, compute=replace(wanted.compute, workers=wanted.compute.workers or 1)))
+    asked, line = resolve(replace(wanted, compute=replace(wanted.compute, workers=wanted.compute.workers or 1)))
     print(line)
     carry_out(asked, out or Path("runs") / f"{asked.data.source}-gan", fresh)
 
@@ -70,11 +71,10 @@ def score(run: Path, /, *, seeds: int = 3) -> None:
     """
     if not 0 <= seeds <= 100:
         raise BadInput(f"seeds: is {seeds} where a whole number from 0 to 100 belongs")
-    from tenfold.gan import SCORE
-    from tenfold.gan import score as carry_out
-    from tenfold.quality import summary
+    from tenfold.run_generator import SCORE
+    from tenfold.run_generator import score as carry_out
 
-    print(summary(carry_out(run, seeds)))
+    print(_quality_table(carry_out(run, seeds)))
     print(f"written: {run / SCORE}")
 
 
@@ -115,3 +115,22 @@ def sample(
         files = ((f"{label}/{place:05}.png", sheet_png(image[None], 1, gap=0)) for place, (image, label) in named)
         atomic.write_folder(out, files)
     print(f"{out} is written: {digits:,} digits")
+
+
+def _quality_table(scores: Mapping[str, Any]) -> str:
+    """A Quality as plain values, with "cas", the scores of nets that learnt from generated digits, as Markdown."""
+    from tenfold.report.markdown import markdown
+
+    lines = [["read as what was asked for", f"{scores['agreement_mean']:.4f}", ""]]
+    if scores["cas"]:
+        mean, std = np.mean(scores["cas"]), np.std(scores["cas"], ddof=1) if len(scores["cas"]) > 1 else 0.0
+        lines.insert(0, [f"CAS, {len(scores['cas'])} nets", f"{mean:.4f} ± {std:.4f}", ""])
+    lines.append(["Fréchet distance", f"{scores['frechet']:.3f}", f"{scores['frechet_floor']:.3f}"])
+    lines += [
+        [name, f"{scores['manifold'][name]:.3f}", f"{scores['manifold_floor'][name]:.3f}"]
+        for name in ("precision", "recall", "density", "coverage")
+    ]
+    near = [f"{scores[name]:.2f}" for name in ("nearest_px", "nearest_floor_px")]
+    lines.append(["distance to the nearest training digit", *near])
+    lines.append(["nearer than 99 % of unseen real ones", f"{scores['copies']:.3f}", "0.010"])
+    return markdown([f"of {scores['digits']:,} digits", "generated", "real, unseen"], lines)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from digit_recognizer import rows
-from tenfold import atomic
+from tenfold.storage import atomic
 from tenfold_onnx.contract import BadInput
 
 COLUMNS: Final = 20  # digits a row of the PNG

@@ -17,7 +17,7 @@ def join(part: Path, /, *parts: Path, out: Path) -> None:
     out
         The run's folder; what it holds of the same run stays.
     """
-    from tenfold.join import join as bring_together
+    from tenfold.orchestration.join import join as bring_together
     from tenfold.run import run as carry_out
 
     settings, left = bring_together([part, *parts], out)

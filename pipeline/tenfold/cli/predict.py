@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cyclopts import Parameter
 
 from digit_recognizer.rows import read_csv
-from tenfold import atomic
+from tenfold.storage import atomic
 from tenfold_onnx.contract import BadInput
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")

@@ -19,9 +19,9 @@ def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] =
     open_it
         Open it in the browser.
     """
-    from tenfold import atomic
-    from tenfold.folder import REPORT, RunFolder
     from tenfold.report.page import render
+    from tenfold.storage import atomic
+    from tenfold.storage.run_folder import REPORT, RunFolder
 
     path = run / REPORT
     atomic.write(path, render(RunFolder(run)).encode())

@@ -18,7 +18,7 @@ from tenfold.presets import PRESETS, Preset
 from tenfold.settings import Data, Settings, from_table
 
 if TYPE_CHECKING:
-    from tenfold.cluster import Cluster
+    from tenfold.orchestration.cluster import Cluster
 
 
 def run(
@@ -66,19 +66,19 @@ def run(
     import tomli_w
 
     if tensorboard:
-        import tenfold.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
-    from tenfold.folder import RunFolder
-    from tenfold.only import chosen, told
+        import tenfold.orchestration.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
+    from tenfold.orchestration.subset import remaining_message, select
+    from tenfold.run import resolve
     from tenfold.run import run as carry_out
-    from tenfold.run import settled
     from tenfold.settings import to_table
+    from tenfold.storage.run_folder import RunFolder
 
     wanted = settings or Settings()
-    part = None if only is None else chosen(only, wanted)
+    part = None if only is None else select(only, wanted)
     if not dry_run:
         _offer_download(wanted.data)
     with _joined(cluster) as where:
-        asked, line = settled(wanted, where)
+        asked, line = resolve(wanted, where)
         if dry_run:
             print(tomli_w.dumps(to_table(asked)), end="")
             return
@@ -87,21 +87,21 @@ def run(
         carry_out(asked, place, fresh, cut_rates, tensorboard, part, where)
         if part:
             print(f"fitted in {place}: what --only asked for")
-            print(told(asked, RunFolder(place)))
+            print(remaining_message(asked, RunFolder(place)))
 
 
 def _joined(address: str | None) -> AbstractContextManager[Cluster | None]:
     if address is None:
         return nullcontext()
-    from tenfold.cluster import joined
+    from tenfold.orchestration.cluster import connect
 
-    return joined(address)
+    return connect(address)
 
 
 def _offer_download(data: Data) -> None:
     """Where Kaggle's files are wanted and missing, and there are credentials and a person to ask: ask, then fetch."""
     from digit_recognizer import client, credentials, files
-    from tenfold.mnist import present
+    from tenfold.sources.mnist import present
 
     wanted = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
     if not wanted or not sys.stdin.isatty() or files.found(data.data) is not None or not credentials.present():

@@ -16,10 +16,11 @@ def score(submission: Path, /, *, data: Data | None = None) -> None:
         A submission.csv.
     """
     from digit_recognizer.submission import read
-    from tenfold import judge, sources
+    from tenfold.evaluation import judge
+    from tenfold.sources.load import load_sources, reference_digits, resolve_source
 
     labels = read(submission)
-    settled, line = sources.settled(data or Data())
+    settled, line = resolve_source(data or Data())
     print(line)
-    test = sources.load(settled).test
-    print(judge.judged(labels, judge.answer_key(test, sources.reference(settled))).sentence())
+    test = load_sources(settled).test
+    print(judge.judged(labels, judge.answer_key(test, reference_digits(settled))).sentence())

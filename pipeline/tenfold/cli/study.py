@@ -11,7 +11,7 @@ from tenfold.errors import BadInput
 from tenfold.settings import Compute, Data
 
 if TYPE_CHECKING:
-    from tenfold.study import Study
+    from tenfold.studies.study import Study
 
 Name = Literal["nets", "optimizers", "expansion", "low-data", "noise-class", "dcgan"]
 
@@ -45,12 +45,16 @@ def study(
     workers
         Cells measured side by side; 0 takes one a core.
     """
-    from tenfold.measurements import MOST_SEEDS
+    from tenfold.studies.table import MOST_SEEDS
 
     if not 1 <= seeds <= MOST_SEEDS:
         raise BadInput(f"seeds: is {seeds} where a whole number from 1 to {MOST_SEEDS} belongs")
-    from tenfold import atomic, compute, judge, overlap, sources
-    from tenfold.study import INDEX, carry_out, index, write
+    from tenfold.data import overlap
+    from tenfold.evaluation import judge
+    from tenfold.sources.load import load_sources, reference_digits
+    from tenfold.storage import atomic
+    from tenfold.studies.study import INDEX, index, run_study, write
+    from tenfold.training import device
 
     folder = out or Path("studies-quick" if quick else "studies")
     if name is None:
@@ -68,13 +72,13 @@ def study(
         print(f"written: {folder / INDEX}")
         return
     where = Data("sample" if quick else "kaggle", data)
-    found = sources.load(where)
+    found = load_sources(where)
     for line in found.notes:
         print(line)
     train, _ = overlap.guard(found.train, found.extra, found.test, "honest")
-    test = replace(found.test, labels=judge.answer_key(found.test, sources.reference(where)))
-    carry_out(
-        asked(name), train, test, seeds, quick, compute.settled(Compute(workers=workers, threads=1), 2**20), folder
+    test = replace(found.test, labels=judge.answer_key(found.test, reference_digits(where)))
+    run_study(
+        asked(name), train, test, seeds, quick, device.resolve(Compute(workers=workers, threads=1), 2**20), folder
     )
     print((folder / f"{name}.md").read_text("utf-8"), end="")
 

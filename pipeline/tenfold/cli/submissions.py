@@ -16,7 +16,7 @@ def submissions(*, runs: Path = Path("runs"), limit_s: float = 60.0) -> None:
         Seconds that Kaggle may take to answer.
     """
     from digit_recognizer import client
-    from tenfold.submit import table
+    from tenfold.submit.submit import table
 
     for line in table(client.listed(limit_s), runs):
         print(line)

@@ -32,7 +32,7 @@ def submit(
     no_wait
         Don't wait for the score.
     """
-    from tenfold.submit import checked
-    from tenfold.submit import submit as carry_out
+    from tenfold.submit.submit import checked
+    from tenfold.submit.submit import submit as carry_out
 
     carry_out(checked(place), again, not no_wait, limits or Limits())

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tenfold import cache, timing
+from tenfold.storage import cache, epoch_log
 
 # matplotlib would keep its list of fonts in a folder of its own, and warn where it can't.
 os.environ.setdefault("MPLCONFIGDIR", cache.fonts())
@@ -22,7 +22,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from tenfold.report.findings import Bin
+from tenfold.evaluation.diagnostics import Bin
 
 INK: Final = "#010203"  # stands for the page's text colour, which is put in once the figure is drawn
 COLOURS: Final = ("#d9822b", "#3a87c8", "#3f9b62", "#c44e52", "#8c6bb1", "#8a6d4b", "#c65f9e", "#7f8790", "#a3a02f")
@@ -148,7 +148,7 @@ def boxes(every: Sequence[Box]) -> Markup:
 
 def timeline(epochs: Sequence[Epoch]) -> Markup:
     """Every epoch as a bar on the run's own clock, a row a training."""
-    placed = timing.on_own_clock(epochs)
+    placed = epoch_log.on_own_clock(epochs)
     tasks = list(dict.fromkeys(line["task"] for _, line in placed))
     with _drawn("timeline", 9, 0.8 + 0.3 * len(tasks)) as (axis, svg):
         for begin, line in placed:

@@ -11,11 +11,11 @@ import torch
 from markupsafe import Markup
 from torch import Tensor, nn
 
-from tenfold.cgan import Discriminator, Generator
+from tenfold.models.cgan import Discriminator, Generator
 from tenfold.report import figures
 from tenfold.report.figures import Box
+from tenfold.report.markdown import markdown
 from tenfold.settings import Cgan
-from tenfold.table import markdown
 
 LEFT: Final = -0.3  # columns
 RIGHT: Final = 0.3

@@ -12,20 +12,17 @@ import numpy.typing as npt
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tenfold import ensemble, timing
-from tenfold.digits import Digits
+from tenfold.data.warp import warped
 from tenfold.errors import BadInput
-from tenfold.folder import DATA, ENVIRONMENT, EPOCHS, OOF, PICTURES, RunFolder
-from tenfold.plan import Plan
-from tenfold.record import npz, read_npz
-from tenfold.report import findings
+from tenfold.evaluation import cross_validation, diagnostics
+from tenfold.orchestration.plan import Plan
+from tenfold.report.markdown import flat
 from tenfold.settings import Warp, to_table
-from tenfold.table import flat
-from tenfold.warp import warped
+from tenfold.storage import epoch_log
+from tenfold.storage.npz import read_npz
+from tenfold.storage.run_folder import DATA, ENVIRONMENT, EPOCHS, OOF, PICTURES, RunFolder
 from tenfold_onnx.images import sheet_png
 
-HARDEST: Final = 30  # digits shown
-LABEL_ERRORS: Final = 30
 WARPS: Final = 9  # of each digit, beside itself
 UNFINISHED: Final = "let the run end first, by the same `tenfold run`"
 
@@ -40,19 +37,13 @@ class Shown:
     origin: str  # which row of which source, from 0
 
 
-def pictures(oof: npt.NDArray[np.float32], digits: Digits) -> bytes:
-    """What the report shows of the training digits, to be stored with the run; `oof` float32 (N, 10)."""
-    labels = digits.known_labels()
-    wrong = findings.likely_label_errors(oof, labels)
-    hard = findings.hardest(oof, labels, but=wrong)[:HARDEST]
-    first = np.array([np.flatnonzero(labels == digit)[0] for digit in np.unique(labels)])
-    rows = np.unique(np.concatenate([wrong[:LABEL_ERRORS], hard, first]))
-    return npz(row=rows, images=digits.images[rows], first=first)
-
-
 def render(run: RunFolder) -> str:
     """The report of a finished run. Raises BadInput where the run is unfinished, or a record of it is damaged."""
-    from tenfold.report import figures, networks, portrait  # here: a run that is refused waits for no matplotlib
+    from tenfold.report import (
+        figures,
+        generator_film,  # here: a run that is refused waits for no matplotlib
+        networks,
+    )
 
     settings = run.settings()
     metrics = run.metrics()
@@ -60,18 +51,18 @@ def render(run: RunFolder) -> str:
     stored = read_npz(run.path / PICTURES, ("row", "images", "first"), UNFINISHED)
     images = dict(zip(stored["row"].tolist(), stored["images"], strict=True))
     said, labels = oof["probabilities"], oof["labels"]
-    untempered = ensemble.tempered(said, 1 / metrics["temperature"])
-    before, after = findings.reliability(untempered, labels), findings.reliability(said, labels)
-    wrong = findings.likely_label_errors(said, labels)
-    hard = findings.hardest(said, labels, but=wrong)[:HARDEST]
-    counts = findings.confusion(said, labels)
+    untempered = cross_validation.tempered(said, 1 / metrics["temperature"])
+    before, after = diagnostics.reliability(untempered, labels), diagnostics.reliability(said, labels)
+    wrong = diagnostics.likely_label_errors(said, labels)
+    hard = diagnostics.hardest(said, labels, but=wrong)[: diagnostics.HARDEST_SHOWN]
+    counts = diagnostics.confusion(said, labels)
     epochs = run.epochs()
     nets = {place.name for place in Plan(settings, run).places()}  # not those that score the generator
     learned = [line for line in epochs if line["stage"] == "classifier" and line["task"] in nets]
-    drawn = portrait.drawn(run)
+    drawn = generator_film.drawn(run)
     if not learned or not drawn:
         raise BadInput(f"{run.path / EPOCHS}: lacks the run's epochs; run it anew with --fresh")
-    pictures_drawn = portrait.grids(run.generator)
+    pictures_drawn = generator_film.grids(run.generator)
     template = Environment(
         loader=PackageLoader("tenfold.report", "."),
         autoescape=True,
@@ -82,23 +73,23 @@ def render(run: RunFolder) -> str:
     return template.render(
         name=run.path.resolve().name,
         metrics=metrics,
-        cv=ensemble.CrossValidation(**metrics["cross_validation"]),
+        cv=cross_validation.CrossValidation(**metrics["cross_validation"]),
         data=run.read_json(DATA),
         members=settings.folds * settings.nets,
         confusion=counts.tolist(),
         most_confused=max(1, int((counts - np.diag(np.diag(counts))).max())),
-        digits=findings.per_digit(counts),
+        digits=diagnostics.per_digit(counts),
         losses=figures.losses(learned),
         validation_errors=figures.validation_errors(learned),
         reliability=figures.reliability(before, after),
-        calibration=(findings.calibration_error(before), findings.calibration_error(after)),
+        calibration=(diagnostics.calibration_error(before), diagnostics.calibration_error(after)),
         hardest=[_shown(row, images, oof) for row in hard.tolist()],
-        label_errors=[_shown(row, images, oof) for row in wrong[:LABEL_ERRORS].tolist()],
+        label_errors=[_shown(row, images, oof) for row in wrong[: diagnostics.LABEL_ERRORS_SHOWN].tolist()],
         label_errors_found=len(wrong),
         warps=_uri(_warps([images[row] for row in stored["first"].tolist()], settings.warp)),
         warp=settings.warp,
         generated=_uri(pictures_drawn[-1]),
-        film=_uri(portrait.film(pictures_drawn), "gif"),
+        film=_uri(generator_film.film(pictures_drawn), "gif"),
         networks=networks.diagram(settings.cgan),
         players=figures.players(drawn),
         scores=figures.scores(drawn),
@@ -108,7 +99,7 @@ def render(run: RunFolder) -> str:
         expanded=settings.cgan.share,
         reserve=settings.cgan.reserve,
         timeline=figures.timeline(epochs),
-        seconds=timing.by_stage(epochs),
+        seconds=epoch_log.by_stage(epochs),
         settings=flat(to_table(settings)),
         environment=flat(run.read_json(ENVIRONMENT)),
     )

@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from markupsafe import Markup
 from torch import Tensor, nn, optim
 
-from tenfold import quality
-from tenfold.compute import autocast
-from tenfold.fit import features
-from tenfold.measurements import Table
+from tenfold.evaluation import generator_quality
+from tenfold.models.inference import features
 from tenfold.report import figures, networks
-from tenfold.studies.reader import reader
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.reference_net import reference_net
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
+from tenfold.training.device import autocast
 from tenfold_onnx.images import film_gif, sheet_png
 
 Z_DIM: Final = 100
@@ -90,7 +90,7 @@ def cells(quick: bool) -> list[str]:
 def measure(cell: str, seed: int, its: Material) -> list[Measured]:
     """Fréchet distance at each point of the training, and digits always of the same z."""
     images, device = torch.from_numpy(its.train.images), torch.device("cpu")
-    net = reader(its, READER_EPOCHS)
+    net = reference_net(its, READER_EPOCHS)
     n = min(COMPARED, len(its.test) // 2)
     seen, others = (features(net, part, device) for part in (its.test.images[:n], its.test.images[n : 2 * n]))
     torch.manual_seed(seed)
@@ -118,10 +118,10 @@ def measure(cell: str, seed: int, its: Material) -> list[Measured]:
             optimiser_d.step()
             optimiser_g.step()
         digits.append(_drawn(generator, fixed))
-        distance = quality.frechet(seen, features(net, digits[-1], device))
+        distance = generator_quality.frechet(seen, features(net, digits[-1], device))
         rows.append(Measured(_row(point), {"steps": steps * point, DISTANCE: distance}))
     files = _pictures(digits) if seed == 0 else {}
-    return [*rows, Measured(FLOOR, {DISTANCE: quality.frechet(seen, others)}, files)]
+    return [*rows, Measured(FLOOR, {DISTANCE: generator_quality.frechet(seen, others)}, files)]
 
 
 def _row(point: int) -> str:

@@ -11,14 +11,15 @@ import torch.nn.functional as F
 from markupsafe import Markup
 from torch import Tensor, optim
 
-from tenfold.cgan_fit import fit_generator, sampler
-from tenfold.classifier import Classifier
-from tenfold.draws import Stream
-from tenfold.measurements import Table
+from tenfold.models.classifier import Classifier
+from tenfold.models.inference import sampler
 from tenfold.report import figures
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Net, Settings, Warp
-from tenfold.studies.plain import Widen, answers, rise_and_fall, train, warping
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.plain_loop import Widen, answers, rise_and_fall, train, warping
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
+from tenfold.training.fit_generator import fit_generator
 
 EPOCHS: Final = 8
 GENERATOR_EPOCHS: Final = 4
@@ -82,7 +83,7 @@ def _generating(seed: int, its: Material) -> Widen:
     cgan = Cgan(epochs=1, epoch_images=256) if its.quick else Cgan(epochs=GENERATOR_EPOCHS)
     settings = Settings(seed=seed, cgan=cgan, compute=its.compute)
     images, labels = torch.from_numpy(its.train.images), torch.from_numpy(its.train.known_labels())
-    generator = fit_generator(images, labels, settings, Stream(seed, 0), None, lambda *_: None)
+    generator = fit_generator(images, labels, settings, SeedStream(seed, 0), None, lambda *_: None)
     sample = sampler(generator, cgan.z_dim)
 
     def widen(batch: Tensor, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:

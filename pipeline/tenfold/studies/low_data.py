@@ -9,15 +9,16 @@ import torch
 from markupsafe import Markup
 from sklearn.model_selection import train_test_split
 
-from tenfold.cgan_fit import fit_generator, sampler
-from tenfold.digits import Digits, joined
-from tenfold.draws import Stream
-from tenfold.expansion import Expansion
-from tenfold.fit import fit_classifier, probabilities
-from tenfold.measurements import Table
+from tenfold.data.batches import Expansion
+from tenfold.data.digits import Digits, joined
+from tenfold.models.inference import probabilities, sampler
 from tenfold.report import figures
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Fit, Net, Settings, Warp
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
+from tenfold.training.fit_classifier import fit_classifier
+from tenfold.training.fit_generator import fit_generator
 
 DIGITS, VALIDATED, GENERATED = 10_000, 2_000, 8_000
 SHOWN: Final = 16_000  # digits an epoch, whatever they are made of
@@ -58,7 +59,7 @@ def _drawn(seen: Digits, n: int, seed: int, its: Material) -> Digits:
     cgan = Cgan(epochs=1, epoch_images=256) if its.quick else Cgan(epochs=12, epoch_images=SHOWN)
     settings = Settings(seed=seed, cgan=cgan, compute=its.compute)
     images, labels = torch.from_numpy(seen.images), torch.from_numpy(seen.known_labels())
-    generator = fit_generator(images, labels, settings, Stream(seed, 0), None, lambda *_: None)
+    generator = fit_generator(images, labels, settings, SeedStream(seed, 0), None, lambda *_: None)
     asked = torch.arange(n) % 10
     draws = torch.Generator().manual_seed(seed)
     return Digits.of("generated", sampler(generator, cgan.z_dim)(asked, draws).numpy(), asked.numpy())
@@ -69,7 +70,7 @@ def _scores(learnt: Digits, warp: Warp, validated: Digits, seed: int, its: Mater
     settings = Settings(seed=seed, warp=warp, net=Net(tta_shift_px=0), fit=fit, compute=its.compute)
     images, labels = torch.from_numpy(learnt.images), torch.from_numpy(learnt.known_labels())
     expansion = Expansion(images, labels, warp, fit.batch_size, fit.epoch_images)
-    net = fit_classifier(expansion, settings, Stream(seed, 0), None, lambda *_: None)
+    net = fit_classifier(expansion, settings, SeedStream(seed, 0), None, lambda *_: None)
     return {
         name: float((probabilities(net, part.images, images.device).argmax(1) == part.known_labels()).mean())
         for name, part in (("test rows", its.test), ("its validation set", validated))

@@ -11,12 +11,12 @@ from markupsafe import Markup
 from sklearn.svm import SVC
 from torch import nn, optim
 
-from tenfold.classifier import Classifier
-from tenfold.measurements import Table
+from tenfold.models.classifier import Classifier
 from tenfold.report import figures
 from tenfold.settings import Net, Warp
-from tenfold.studies.plain import Normalised, answers, rise_and_fall, train, warping
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.plain_loop import Normalised, answers, rise_and_fall, train, warping
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
 
 EPOCHS: Final = 8
 SVM: Final = "support vector machine"

@@ -8,14 +8,15 @@ from typing import Any, Final
 import torch
 from markupsafe import Markup
 
-from tenfold import quality
-from tenfold.cgan_fit import fit_generator, sampler
-from tenfold.draws import Stream
-from tenfold.measurements import Table
+from tenfold.evaluation import generator_quality
+from tenfold.models.inference import sampler
 from tenfold.report import figures
+from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Settings
-from tenfold.studies.reader import reader
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.reference_net import reference_net
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
+from tenfold.training.fit_generator import fit_generator
 from tenfold_onnx.images import film_gif
 
 WIDTHS: Final = (4, 16, 64)
@@ -57,11 +58,11 @@ def measure(cell: str, seed: int, its: Material) -> list[Measured]:
         records.append(record)
         grids.append(grid)
 
-    stream = Stream(seed, 0)
+    stream = SeedStream(seed, 0)
     generator = fit_generator(images[:DIGITS], labels[:DIGITS], settings, stream, None, after_epoch)
     sample = sampler(generator, cgan.z_dim)
-    found = quality.measured(
-        reader(its, READER_EPOCHS), sample, its.train.images[:DIGITS], its.test.images, seed, images.device
+    found = generator_quality.measured(
+        reference_net(its, READER_EPOCHS), sample, its.train.images[:DIGITS], its.test.images, seed, images.device
     )
     numbers = {
         "agreement": found.agreement_mean,

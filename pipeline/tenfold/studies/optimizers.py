@@ -12,12 +12,12 @@ from markupsafe import Markup
 from sklearn.model_selection import train_test_split
 from torch import optim
 
-from tenfold.measurements import Table
 from tenfold.report import figures
 from tenfold.settings import Warp
 from tenfold.studies.nets import strided
-from tenfold.studies.plain import Normalised, answers, train, warping
-from tenfold.study import Material, Measured, Study
+from tenfold.studies.plain_loop import Normalised, answers, train, warping
+from tenfold.studies.study import Material, Measured, Study
+from tenfold.studies.table import Table
 
 EPOCHS: Final = 6
 ADAM: Final = "Adam"

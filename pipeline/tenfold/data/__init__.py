@@ -1,0 +1,1 @@
+"""Digits as arrays: the overlap guard, folds, warps, training batches. Knows no test label."""

@@ -1,0 +1,146 @@
+"""How good generated digits are: what a classifier makes of them, and how near they come to the training digits.
+
+The classifier had no part in fitting the generator. It sees digits through its features, float (N, C), and the
+generator is held against real digits that neither of the two was trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tenfold.models.classifier import Classifier
+from tenfold.models.inference import Sampler, features
+
+MOST_DIGITS: Final = 5000  # of each kind that are compared
+MOST_NEAREST: Final = 2000  # whose nearest training digit is looked for
+LEAST_UNSEEN: Final = 20  # real digits, half of which are held against as many generated ones
+NEIGHBOURS: Final = 5  # whose distance is the radius of a digit's neighbourhood
+CHUNK: Final = 500  # rows whose distances to all others are held at once
+
+Features = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """How two sets of digits lie in one another.
+
+    precision, recall: T. Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative
+    Models", NeurIPS 2019. density, coverage: M. Naeem et al., "Reliable Fidelity and Diversity Metrics for
+    Generative Models", ICML 2020.
+    """
+
+    precision: float  # share of generated digits in some real digit's neighbourhood
+    recall: float  # share of real digits in some generated digit's neighbourhood
+    density: float  # in how many real neighbourhoods a generated digit lies, in shares of NEIGHBOURS; 1 as real ones
+    coverage: float  # share of real digits with a generated one in their neighbourhood
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Generated digits, balanced over the classes, beside as many real ones; each number beside its floor.
+
+    A floor is the same number for further real digits in the generated ones' place: what can be had at this N.
+    """
+
+    digits: int
+    agreement: list[float]  # share that the classifier reads as what was asked for, for 0 to 9
+    agreement_mean: float
+    frechet: float
+    frechet_floor: float
+    manifold: Manifold
+    manifold_floor: Manifold
+    nearest_px: float  # median distance to the nearest training digit, in pixels of full ink
+    nearest_floor_px: float
+    copies: float  # share nearer to a training digit than 99 % of unseen real digits are; real ones: 0.01
+
+
+def measured(
+    net: Classifier,
+    sample: Sampler,
+    train: npt.NDArray[np.uint8],
+    unseen: npt.NDArray[np.uint8],
+    seed: int,
+    device: torch.device,
+) -> Quality:
+    """Judge a generator's `sample` by a net in evaluation mode, with images uint8 (N, 28, 28) of real digits.
+
+    `train` are those that the generator was fitted on, `unseen` neither it nor the net, LEAST_UNSEEN of them or more.
+    """
+    n = min(MOST_DIGITS, len(unseen) // 2)
+    order = np.random.default_rng(seed).permutation(len(unseen))
+    real, others = unseen[order[:n]], unseen[order[n : 2 * n]]
+    labels = torch.arange(n) % 10
+    draws = torch.Generator(device).manual_seed(seed)
+    generated = sample(labels.to(device), draws).cpu().numpy()
+    seen_real, seen_others, seen_generated = (features(net, part, device) for part in (real, others, generated))
+    with torch.inference_mode():
+        right = (net.head(torch.from_numpy(seen_generated).to(device)).argmax(1).cpu() == labels).numpy()
+    near, near_real = (nearest(part[:MOST_NEAREST], train) for part in (generated, real))
+    return Quality(
+        digits=n,
+        agreement=[float(right[labels.numpy() == digit].mean()) for digit in range(10)],
+        agreement_mean=float(right.mean()),
+        frechet=frechet(seen_real, seen_generated),
+        frechet_floor=frechet(seen_real, seen_others),
+        manifold=manifold(seen_real, seen_generated),
+        manifold_floor=manifold(seen_real, seen_others),
+        nearest_px=float(np.median(near)),
+        nearest_floor_px=float(np.median(near_real)),
+        copies=float((near < np.quantile(near_real, 0.01)).mean()),
+    )
+
+
+def frechet(real: Features, generated: Features) -> float:
+    """Distance of two normal distributions with the means and covariances of the features; 0 for equals.
+
+    M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017, there on Inception's features.
+    It has the scale of the features and falls with N, so it means something only beside that of real digits
+    against real ones at the same N.
+    """
+    a, b = real.astype(np.float64), generated.astype(np.float64)
+    cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    # tr (A B)^1/2 = tr (A^1/2 B A^1/2)^1/2, whose eigenvalues are real and not negative.
+    values, vectors = np.linalg.eigh(cov_a)
+    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
+    cross = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
+    return float(((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+
+
+def manifold(real: Features, generated: Features) -> Manifold:
+    """Of N features each; N is more than NEIGHBOURS."""
+    a, b = torch.from_numpy(real), torch.from_numpy(generated)
+    radius_a, radius_b = _radii(a), _radii(b)
+    in_real = torch.zeros(len(b))  # in how many real neighbourhoods each generated digit lies
+    in_generated = torch.zeros(len(a), dtype=torch.bool)
+    covered = torch.zeros(len(a), dtype=torch.bool)
+    for start in range(0, len(a), CHUNK):
+        part = slice(start, start + CHUNK)
+        distance = torch.cdist(a[part], b)
+        inside = distance <= radius_a[part, None]
+        in_real += inside.sum(0)
+        covered[part] = inside.any(1)
+        in_generated[part] = (distance <= radius_b).any(1)
+    return Manifold(
+        precision=float((in_real > 0).float().mean()),
+        recall=float(in_generated.float().mean()),
+        density=float(in_real.mean()) / NEIGHBOURS,
+        coverage=float(covered.float().mean()),
+    )
+
+
+def nearest(images: npt.NDArray[np.uint8], among: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Distance of each of images uint8 (N, 28, 28) to the nearest of `among`, float32 (N,), in pixels of full ink."""
+    a, b = (torch.from_numpy(part).flatten(1).float() / 255 for part in (images, among))
+    return torch.cat([torch.cdist(part, b).amin(1) for part in a.split(CHUNK)]).numpy()
+
+
+def _radii(points: Tensor) -> Tensor:
+    """Distance of each point to its NEIGHBOURS-th neighbour among the others, (N,)."""
+    parts = [torch.cdist(part, points).kthvalue(NEIGHBOURS + 1, 1).values for part in points.split(CHUNK)]
+    return torch.cat(parts)

@@ -1,0 +1,1 @@
+"""Many trainings: which there are, in what order, and where they run."""

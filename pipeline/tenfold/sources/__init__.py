@@ -1,0 +1,1 @@
+"""Where digits come from: Kaggle, MNIST, the sample. The only layer that may know test labels."""

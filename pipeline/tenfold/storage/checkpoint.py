@@ -1,0 +1,105 @@
+"""The state of a training as one safetensors file: tensors by name, and a few strings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn, optim
+
+from tenfold.errors import BadInput
+from tenfold.storage import atomic
+
+FORMAT: Final = 2  # to be raised whenever the tensors change their names or their meaning
+ABOUT: Final = "tenfold"
+
+
+class Unusable(Exception):
+    """A file is no state to go on from; the message says why, as what is said of a file: "is damaged"."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a stopped training needs to go on."""
+
+    epochs_done: int
+    tensors: dict[str, Tensor]
+
+    @classmethod
+    def of(
+        cls, epochs_done: int, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]
+    ) -> Checkpoint:
+        """Everything that `modules` and `optimisers` hold, under their names."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in modules.items():
+            tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
+        for name, optimiser in optimisers.items():
+            for index, state in optimiser.state_dict()["state"].items():
+                tensors |= {f"{name}/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
+        return cls(epochs_done, tensors)
+
+    def fits(self, modules: Mapping[str, nn.Module]) -> bool:
+        """Whether tensors of `modules`, by name and shape, are what is held under their names."""
+        return all(
+            {key: value.shape for key, value in self._below(name).items()}
+            == {key: value.shape for key, value in module.state_dict().items()}
+            for name, module in modules.items()
+        )
+
+    def restore(self, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]) -> None:
+        """Put everything back where `of` found it."""
+        for name, module in modules.items():
+            module.load_state_dict(self._below(name))
+        for name, optimiser in optimisers.items():
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in self._below(name).items():
+                index, field = key.split("/", 1)
+                state.setdefault(int(index), {})[field] = value
+            optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+    def _below(self, name: str) -> dict[str, Tensor]:
+        start = f"{name}/"
+        return {key[len(start) :]: value for key, value in self.tensors.items() if key.startswith(start)}
+
+
+def save(path: Path, checkpoint: Checkpoint) -> None:
+    """Write it, whole or not at all."""
+    tensors = {key: value.detach().to("cpu").contiguous().clone() for key, value in checkpoint.tensors.items()}
+    # One entry: safetensors writes several in any order, and the same state is to give the same bytes.
+    about = json.dumps({"format": FORMAT, "epochs_done": checkpoint.epochs_done})
+    atomic.write(path, safetensors.torch.save(tensors, {ABOUT: about}))
+
+
+def load(path: Path) -> Checkpoint | None:
+    """What `save` wrote, or None where there is nothing. Raises Unusable for anything else."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            about = json.loads(metadata.get(ABOUT, "{}"))  # the first format had no such entry
+            if about.get("format") != FORMAT:
+                raise Unusable("was written by another version of tenfold")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+            return Checkpoint(int(about["epochs_done"]), tensors)
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise Unusable("is damaged") from error
+
+
+def require(path: Path, modules: Mapping[str, nn.Module]) -> Checkpoint:
+    """As `load`. Raises BadInput where there is nothing that can be read, or nothing that fits `modules`."""
+    try:
+        found = load(path)
+    except Unusable as reason:
+        raise BadInput(f"{path}: {reason}; run the same `tenfold run` again, which fits it anew") from reason
+    if found is None:
+        raise BadInput(f"{path}: is missing; run the same `tenfold run` again, which fits it anew")
+    if not found.fits(modules):
+        raise BadInput(f"{path}: holds another net than its run's settings ask for; run it anew with --fresh")
+    return found

@@ -1,0 +1,76 @@
+"""What a run ran on: machine, versions, commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+WIDEST: Final = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 and bf16", "avx512f": "AVX-512", "avx2": "AVX2"}
+RECORDED: Final = (
+    "tenfold",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+)
+
+
+def environment() -> dict[str, Any]:
+    """What the run ran on."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "git_commit": _git_commit(),
+        "packages": {name: _version(name) for name in RECORDED},
+    }
+
+
+def machine() -> str:
+    """The processor and its cores, in words."""
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def _processor() -> str:
+    try:
+        return processor_named(Path("/proc/cpuinfo").read_text())
+    except OSError:
+        return platform.processor()
+
+
+def processor_named(cpuinfo: str) -> str:
+    """A processor's name and its widest arithmetic, from Linux's description: one name may stand for many speeds."""
+    entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in cpuinfo.splitlines())}
+    name, flags = entries.get("model name", platform.processor()), entries.get("flags", "").split()
+    widest = next((words for flag, words in WIDEST.items() if flag in flags), None)
+    return f"{name} with {widest}" if widest else name
+
+
+def _git_commit() -> str | None:
+    """Of the checkout this code lies in; None for an installed wheel."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Submissions: sent once, recorded, scored."""

@@ -1,0 +1,1 @@
+"""One training: its loop, optimiser, schedule and device."""

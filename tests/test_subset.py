@@ -1,0 +1,104 @@
+"""A part of a run's trainings, by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import SMOKE, few_digits, tenfold
+
+from tenfold.errors import BadInput
+from tenfold.orchestration import subset
+from tenfold.orchestration.plan import Plan
+from tenfold.settings import Cgan, Settings
+from tenfold.storage import atomic
+from tenfold.storage.checkpoint import FORMAT
+from tenfold.storage.completion import finish
+from tenfold.storage.run_folder import RunFolder
+
+SETTINGS = Settings(folds=3, nets=2, cgan=Cgan(share=0.1))
+EVERYTHING = ["fold=0", "fold=1", "fold=2", "light", "generator"]
+
+
+def finish_all(*places: Path) -> None:
+    for place in places:
+        atomic.write(place / "weights", b"w")
+        finish(place, ["weights"], {"format": FORMAT, "variety": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("fold=2", {"fold-2-generator", "fold-2-net-0", "fold-2-net-1"}),
+        ("fold=0,net=1", {"fold-0-generator", "fold-0-net-1"}),
+        ("light", {"light"}),
+        ("generator", {"generator"}),
+    ],
+)
+def test_words_name_trainings_and_a_plan_keeps_to_them(words: str, names: set[str], tmp_path: Path) -> None:
+    part = subset.select(words, SETTINGS)
+    assert part == names
+    plan = Plan(SETTINGS, RunFolder(tmp_path), part)
+    digits = few_digits(60)
+    fold_of = digits.known_labels() % 3
+    tasks = [*plan.first_round(digits, fold_of), *plan.second_round(digits, fold_of, None)]
+    assert {task.name for task in tasks} == names
+    nets = sum("net" in name for name in names)
+    epochs = {"light": SETTINGS.light.epochs, "generator": SETTINGS.generator.epochs}
+    planned = {training.name: training.epochs for training in plan.planned()}
+    assert planned.keys() == names
+    assert sum(planned.values()) == epochs.get(words, SETTINGS.cgan.epochs + nets * SETTINGS.fit.epochs)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "only: is empty where fold=F, fold=F,net=N, light or generator belongs"),
+        ("seed=1", "only: is seed=1 where fold=F"),
+        ("net=1", "only: is net=1 where"),
+        ("net=1,fold=1", "only: is net=1,fold=1 where"),
+        ("fold=1,fold=2", "only: is fold=1,fold=2 where"),
+        ("fold-1-net-0", "only: is fold-1-net-0 where"),
+        ("fold=3", "only: fold is 3 where a whole number from 0 to 2 belongs"),
+        ("fold=-1", "only: fold is -1 where"),
+        ("fold=", "only: fold is empty where"),
+        ("fold=1,net=2", "only: net is 2 where a whole number from 0 to 1 belongs"),
+    ],
+)
+def test_other_words_are_refused(words: str, sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        subset.select(words, SETTINGS)
+
+
+def test_what_is_left_is_told_in_words_that_can_be_given_back(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert subset.remaining(SETTINGS, run) == EVERYTHING
+    finish_all(run.fold_generator(0), run.net(0, 0), run.net(1, 0), run.net(1, 1), run.light)
+    assert subset.remaining(SETTINGS, run) == ["fold=0,net=1", "fold=1", "fold=2", "generator"]
+    for words in subset.remaining(SETTINGS, run):
+        finish_all(*(tmp_path / name for name in subset.select(words, SETTINGS)))
+    assert subset.remaining(SETTINGS, run) == [] and Plan(SETTINGS, run).done()
+
+
+def test_with_a_reserve_every_fold_comes_with_the_one_generator(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, cgan=Cgan(share=0.1, reserve=0.2))
+    assert subset.select("fold=1,net=0", settings) == {"reserve-generator", "fold-1-net-0"}
+    run = RunFolder(tmp_path)
+    finish_all(*(run.net(fold, net) for fold in range(3) for net in range(2)))
+    assert subset.remaining(settings, run)[0] == "fold=0"
+    finish_all(run.reserve_generator)
+    assert subset.remaining(settings, run) == ["light", "generator"]
+
+
+def test_a_run_of_a_part_fits_that_part_as_the_whole_run_does_and_says_what_is_left(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    done = tenfold(*SMOKE, "--only", "fold=1", "--out", "part", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "left to fit, here or elsewhere: fold=0, light, generator; `tenfold join`" in done.stdout
+    places = [path.name for path in (tmp_path / "part").iterdir() if path.is_dir()]
+    assert set(places) == {"fold-1-generator", "fold-1-net-0"}
+    for name in ("fold-1-generator/generator.safetensors", "fold-1-net-0/answers.npz"):
+        assert (tmp_path / "part" / name).read_bytes() == (finished_run / name).read_bytes()
+    assert not (tmp_path / "part/submission.csv").exists()
