@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class BadInput(ValueError):
-    """What was asked for or handed in can't work; the message says what, where and the mend. Exit code 2."""
+    """The request or the input can't work; the message says what, where and how to fix it. Exit code 2."""
 
 
 class RunFailed(RuntimeError):
-    """The work was well asked for and still failed; the message says where and what to do. Exit code 1."""
+    """The request was fine and the work still failed; the message says where and what to do. Exit code 1."""
 
 
 class Diverged(RunFailed):
-    """A loss became no number."""
+    """A loss became NaN or infinite."""

@@ -1,4 +1,4 @@
-"""Ready-made settings, one table. What a preset leaves out has the default of `tenfold.settings`."""
+"""Predefined settings, one table. What a preset leaves out has the default of `tenfold.settings`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Final, Literal
 Preset = Literal["smoke", "fast", "best"]
 
 PRESETS: Final[dict[Preset, dict[str, Any]]] = {
-    # a minute or two on two cores: proves that everything works, learns little
+    # a minute or two on two cores: shows that everything works, learns little
     "smoke": {
         "folds": 2,
         "net": {"channels": [8, 16, 24]},
         "fit": {"epochs": 2},
         "light": {"channels": [8, 16, 24], "epochs": 2},
-        "cgan": {"epochs": 1, "width": 8, "share": 0.1, "least_variety": 0.0},  # a few steps: it draws noise
+        "cgan": {"epochs": 1, "width": 8, "share": 0.1, "least_variety": 0.0},  # a few steps: the generator draws noise
         "generator": {"epochs": 1},
     },
-    # a quarter of an hour on two cores where bf16 is multiplied, half an hour elsewhere
+    # two cores: a quarter of an hour with native bf16, half an hour without
     "fast": {},
-    # over an hour on two cores where bf16 is multiplied, three hours elsewhere
+    # two cores: over an hour with native bf16, three hours without
     "best": {
         "folds": 10,
         "net": {"channels": [32, 64, 64, 96, 128]},

@@ -1,4 +1,4 @@
-"""`tenfold compare`: runs side by side."""
+"""`tenfold compare`: show runs side by side."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def compare(run: Path, /, *runs: Path) -> None:
-    """Print runs side by side: scores, paired differences from the first with their standard errors, settings.
+    """Print runs side by side: scores, paired differences from the first with standard errors, settings.
 
     Parameters
     ----------
     run
-        The folder of a finished run or of a blend, against which the others are held.
+        The folder of a finished run or of a blend, which the others are compared with.
     runs
-        Further ones; on the same digits their answers are compared row by row.
+        Further ones; on the same digits they are compared row by row.
     """
     from tenfold.report.compare import compare as side_by_side
 

@@ -1,4 +1,4 @@
-"""`tenfold export`: make a run's models again."""
+"""`tenfold export`: write a run's models again."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ def export(run: Path, /) -> None:
     run
         The run's folder.
     """
-    from tenfold.models import export
-    from tenfold.storage.run_folder import RunFolder
+    from tenfold.data.overlap import DataRecord
+    from tenfold.evaluation.metrics import load_run_metrics
+    from tenfold.evaluation.model_card import model_cards
+    from tenfold.models.export import export_models, write_models
+    from tenfold.models.weights import TrainedNets
+    from tenfold.storage.run_folder import ENVIRONMENT, RunFolder
 
     folder = RunFolder(run)
-    folder.settings()  # or say that this is no run
-    export.export(folder, folder.metrics()["temperature"])
-    export.sign(folder)
-    print(f"written in {run}: {', '.join(export.MODELS)}")
+    settings, metrics = folder.settings(), load_run_metrics(folder)
+    cards = model_cards(settings, metrics, DataRecord.load(folder), folder.read_json(ENVIRONMENT))
+    models = export_models(TrainedNets.load(folder, settings), metrics.temperature)
+    write_models(run, models, cards)
+    print(f"written to {run}: {', '.join(models)}")

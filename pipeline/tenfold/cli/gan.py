@@ -1,11 +1,10 @@
-"""`tenfold gan`: the generator by itself."""
+"""`tenfold gan`: the generator alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from cyclopts import App
@@ -16,9 +15,12 @@ from tenfold.presets import Preset
 from tenfold.settings import Settings
 from tenfold.storage import atomic
 
-MOST_DRAWN: Final = 1_000_000
+if TYPE_CHECKING:
+    from tenfold.evaluation.generator_quality import Quality
 
-gan = App(name="gan", help="Fit, score and draw from the generator by itself.", help_format="plaintext")
+MAX_DIGITS: Final = 1_000_000
+
+gan = App(name="gan", help="Fit the generator alone, score it, and draw from it.", help_format="plaintext")
 
 
 @gan.command
@@ -30,37 +32,38 @@ def fit(
     out: Path | None = None,
     fresh: bool = False,
 ) -> None:
-    """Fit the generator that ships on all training digits, and export it.
+    """Fit the final generator on all training digits, and export it.
 
-    The same command again continues. It is one training, so all cores work on it unless --workers says else;
+    The same command again continues. It is one training, so it uses all cores unless --workers says otherwise;
     `tenfold run --workers 1` with the same settings and --out does the rest of a run.
 
     Parameters
     ----------
     preset
-        Ready-made settings, as of `tenfold run`. Other options override it.
+        Predefined settings, as in `tenfold run`. Other options override it.
     config
         TOML file of settings; overrides the preset, options override both.
     out
-        The folder; runs/SOURCE-gan unless given.
+        The folder; runs/SOURCE-gan by default.
     fresh
         Empty the folder first.
     """
     from tenfold.run import resolve
-    from tenfold.run_generator import fit as carry_out
+    from tenfold.run_generator import fit_final_generator
 
-    wanted = settings or Settings()
-    asked, line = resolve(replace(wanted, compute=replace(wanted.compute, workers=wanted.compute.workers or 1)))
+    settings = settings or Settings()
+    settings = replace(settings, compute=replace(settings.compute, workers=settings.compute.workers or 1))
+    settings, line = resolve(settings)
     print(line)
-    carry_out(asked, out or Path("runs") / f"{asked.data.source}-gan", fresh)
+    fit_final_generator(settings, out or Path("runs") / f"{settings.data.source}-gan", fresh)
 
 
 @gan.command
 def score(run: Path, /, *, seeds: int = 3) -> None:
-    """Score a generator: what nets make of its digits, how they lie among real ones, and whether it copies.
+    """Score a generator: how nets read its digits, how close they are to real ones, and whether it copies.
 
-    Writes generator.json into the folder. What that needs is fitted there first: the light net, and for the
-    classification accuracy score (CAS) nets that learn from 42,000 generated digits alone.
+    Writes generator.json into the folder. It first fits what that needs: the light net, and for the classification
+    accuracy score (CAS) nets that learn from 42,000 generated digits alone.
 
     Parameters
     ----------
@@ -70,12 +73,12 @@ def score(run: Path, /, *, seeds: int = 3) -> None:
         Nets for the CAS; 0 leaves it out.
     """
     if not 0 <= seeds <= 100:
-        raise BadInput(f"seeds: is {seeds} where a whole number from 0 to 100 belongs")
-    from tenfold.run_generator import SCORE
-    from tenfold.run_generator import score as carry_out
+        raise BadInput(f"seeds: must be an integer from 0 to 100, got {seeds}")
+    from tenfold.run_generator import score_final_generator
+    from tenfold.storage.run_folder import GENERATOR_SCORES
 
-    print(_quality_table(carry_out(run, seeds)))
-    print(f"written: {run / SCORE}")
+    print(_quality_table(score_final_generator(run, seeds)))
+    print(f"written: {run / GENERATOR_SCORES}")
 
 
 @gan.command
@@ -89,48 +92,48 @@ def sample(
     model
         A generator.onnx.
     digits
-        How many: as many of each digit, the first ones one more where ten does not divide it.
+        How many, balanced over the ten digits.
     seed
-        The same seed draws the same digits.
+        The same seed gives the same digits.
     out
-        A .csv, or a new folder, which gets a folder a digit: 0/00000.png and so on.
+        A .csv, or a new folder, which gets one folder per digit: 0/00000.png and so on.
     """
     from tenfold_onnx.runtime import Generator
 
-    if not 1 <= digits <= MOST_DRAWN:
-        raise BadInput(f"digits: is {digits} where a whole number from 1 to {MOST_DRAWN:,} belongs")
+    if not 1 <= digits <= MAX_DIGITS:
+        raise BadInput(f"digits: must be an integer from 1 to {MAX_DIGITS}, got {digits}")
     labels = np.arange(digits) % 10
     as_csv = out.suffix.lower() == ".csv"
     if not as_csv and out.suffix:
-        raise BadInput(f"{out}: digits are written as .csv or into a folder; give a name with no other ending")
+        raise BadInput(f"{out}: must end in .csv or be a folder; give another --out")
     if not as_csv and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out}: is not empty; give another --out")
+        raise BadInput(f"{out}: not empty; give another --out")
     images = Generator(model).generate(labels, seed)
     if as_csv:
         atomic.write(out, rows.render(images, labels))
     else:
         from tenfold_onnx.images import sheet_png
 
-        named = enumerate(zip(images, labels.tolist(), strict=True))
-        files = ((f"{label}/{place:05}.png", sheet_png(image[None], 1, gap=0)) for place, (image, label) in named)
+        numbered = enumerate(zip(images, labels.tolist(), strict=True))
+        files = ((f"{label}/{row:05}.png", sheet_png(image[None], 1, gap=0)) for row, (image, label) in numbered)
         atomic.write_folder(out, files)
-    print(f"{out} is written: {digits:,} digits")
+    print(f"written: {out}, {digits:,} digits")
 
 
-def _quality_table(scores: Mapping[str, Any]) -> str:
-    """A Quality as plain values, with "cas", the scores of nets that learnt from generated digits, as Markdown."""
+def _quality_table(quality: Quality) -> str:
+    """Generated digits beside unseen real ones, as Markdown."""
     from tenfold.report.markdown import markdown
 
-    lines = [["read as what was asked for", f"{scores['agreement_mean']:.4f}", ""]]
-    if scores["cas"]:
-        mean, std = np.mean(scores["cas"]), np.std(scores["cas"], ddof=1) if len(scores["cas"]) > 1 else 0.0
-        lines.insert(0, [f"CAS, {len(scores['cas'])} nets", f"{mean:.4f} ± {std:.4f}", ""])
-    lines.append(["Fréchet distance", f"{scores['frechet']:.3f}", f"{scores['frechet_floor']:.3f}"])
-    lines += [
-        [name, f"{scores['manifold'][name]:.3f}", f"{scores['manifold_floor'][name]:.3f}"]
-        for name in ("precision", "recall", "density", "coverage")
-    ]
-    near = [f"{scores[name]:.2f}" for name in ("nearest_px", "nearest_floor_px")]
-    lines.append(["distance to the nearest training digit", *near])
-    lines.append(["nearer than 99 % of unseen real ones", f"{scores['copies']:.3f}", "0.010"])
-    return markdown([f"of {scores['digits']:,} digits", "generated", "real, unseen"], lines)
+    lines = [["read as the requested digit", f"{quality.agreement_mean:.4f}", ""]]
+    if quality.cas:
+        mean, std = np.mean(quality.cas), np.std(quality.cas, ddof=1) if len(quality.cas) > 1 else 0.0
+        lines.insert(0, [f"CAS, {len(quality.cas)} nets", f"{mean:.4f} ± {std:.4f}", ""])
+    lines.append(["Fréchet distance", f"{quality.frechet:.3f}", f"{quality.frechet_floor:.3f}"])
+    for name in ("precision", "recall", "density", "coverage"):
+        numbers = [f"{getattr(manifold, name):.3f}" for manifold in (quality.manifold, quality.manifold_floor)]
+        lines.append([name, *numbers])
+    lines.append(
+        ["distance to the nearest training digit", f"{quality.nearest_px:.2f}", f"{quality.nearest_floor_px:.2f}"]
+    )
+    lines.append(["nearer than 99 % of unseen real ones", f"{quality.copies:.3f}", "0.010"])
+    return markdown([f"of {quality.digits:,} digits", "generated", "real, unseen"], lines)

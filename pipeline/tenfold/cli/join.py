@@ -1,4 +1,4 @@
-"""`tenfold join`: the parts of one run."""
+"""`tenfold join`: collect the parts of one run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from pathlib import Path
 
 
 def join(part: Path, /, *parts: Path, out: Path) -> None:
-    """Bring together what `tenfold run --only` has fitted on several machines, and end the run where nothing is left.
+    """Collect what `tenfold run --only` has fitted on several machines, and complete the run if nothing remains.
 
     Parameters
     ----------
     part
-        The folder of a run of a part.
+        The folder of a part.
     parts
         Further ones, with the same settings and digits.
     out
-        The run's folder; what it holds of the same run stays.
+        The run's folder; what it already holds of the same run stays.
     """
-    from tenfold.orchestration.join import join as bring_together
-    from tenfold.run import run as carry_out
+    from tenfold.orchestration.join import join as collect
+    from tenfold.run import run as complete
 
-    settings, left = bring_together([part, *parts], out)
-    if left:
-        print(f"joined in {out}; left to fit: {', '.join(left)}")
-        print(f"each by `tenfold run --config {out}/settings.toml --only {left[0]} --out FOLDER`, then join that too")
+    settings, remaining = collect([part, *parts], out)
+    if remaining:
+        print(f"joined in {out}; remains to be fitted: {', '.join(remaining)}")
+        print(
+            f"fit each by `tenfold run --config {out}/settings.toml --only {remaining[0]} --out FOLDER`, then join it"
+        )
     else:
-        carry_out(settings, out)
+        complete(settings, out)

@@ -1,4 +1,4 @@
-"""`tenfold report`: a run as a page to look at."""
+"""`tenfold report`: a run as a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 
 def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] = False) -> None:
-    """Write a finished run's report.html again: one file, which opens from disk and asks nothing of any host.
+    """Write a finished run's report.html again: one file, which opens from disk and loads nothing from any host.
 
     Parameters
     ----------
@@ -19,12 +19,10 @@ def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] =
     open_it
         Open it in the browser.
     """
-    from tenfold.report.page import render
-    from tenfold.storage import atomic
+    from tenfold.report.page import FinishedRun, write_report
     from tenfold.storage.run_folder import REPORT, RunFolder
 
-    path = run / REPORT
-    atomic.write(path, render(RunFolder(run)).encode())
-    print(f"written: {path}")
+    write_report(FinishedRun.load(RunFolder(run)))
+    print(f"written: {run / REPORT}")
     if open_it:
-        webbrowser.open(path.resolve().as_uri())
+        webbrowser.open((run / REPORT).resolve().as_uri())

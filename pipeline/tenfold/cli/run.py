@@ -41,56 +41,56 @@ def run(
     Parameters
     ----------
     preset
-        Ready-made settings: smoke takes a minute or two, fast a quarter to half an hour, best hours. Other options
+        Predefined settings: smoke takes a minute or two, fast a quarter to half an hour, best hours. Other options
         override it.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
-        The run's folder; runs/SOURCE-PRESET unless given.
+        The run's folder; runs/SOURCE-PRESET by default.
     fresh
         Empty the run's folder first.
     cut_rates
-        Where a loss became no number: go on from the last good checkpoint with the learning rates times this factor.
-        The run records it.
+        After a loss became NaN: continue from the last good checkpoint with the learning rates times this factor. The
+        run records it.
     tensorboard
         Write event files for TensorBoard into the run's folder.
     only
-        Fit a part and stop: fold=F, fold=F,net=N, light or generator. `tenfold join` brings parts together.
-        The nets of a fold are what others call its seeds.
+        Fit a part and stop: fold=F, fold=F,net=N, light or generator. `tenfold join` collects the parts. The nets of
+        a fold are what others call its seeds.
     cluster
         Train on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one on this machine.
-        Not recorded: a run may be continued with it or without.
+        Not recorded: a run may be continued with or without it.
     dry_run
-        Print the settings as TOML, and do nothing.
+        Print the settings as TOML and stop.
     """
     import tomli_w
 
     if tensorboard:
-        import tenfold.orchestration.tensorboard  # noqa: F401  # a missing package is told before anything is loaded
+        import tenfold.orchestration.tensorboard  # noqa: F401  # report a missing package before anything else loads
     from tenfold.orchestration.subset import remaining_message, select
     from tenfold.run import resolve
     from tenfold.run import run as carry_out
     from tenfold.settings import to_table
     from tenfold.storage.run_folder import RunFolder
 
-    wanted = settings or Settings()
-    part = None if only is None else select(only, wanted)
+    settings = settings or Settings()
+    names = None if only is None else select(only, settings)
     if not dry_run:
-        _offer_download(wanted.data)
-    with _joined(cluster) as where:
-        asked, line = resolve(wanted, where)
+        _offer_download(settings.data)
+    with _connected(cluster) as nodes:
+        settings, line = resolve(settings, nodes)
         if dry_run:
-            print(tomli_w.dumps(to_table(asked)), end="")
+            print(tomli_w.dumps(to_table(settings)), end="")
             return
         print(line)
-        place = out or Path("runs") / f"{asked.data.source}-{preset}"
-        carry_out(asked, place, fresh, cut_rates, tensorboard, part, where)
-        if part:
-            print(f"fitted in {place}: what --only asked for")
-            print(remaining_message(asked, RunFolder(place)))
+        path = out or Path("runs") / f"{settings.data.source}-{preset}"
+        carry_out(settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes)
+        if names:
+            print(f"fitted in {path}: --only {only}")
+            print(remaining_message(settings, RunFolder(path)))
 
 
-def _joined(address: str | None) -> AbstractContextManager[Cluster | None]:
+def _connected(address: str | None) -> AbstractContextManager[Cluster | None]:
     if address is None:
         return nullcontext()
     from tenfold.orchestration.cluster import connect
@@ -99,12 +99,12 @@ def _joined(address: str | None) -> AbstractContextManager[Cluster | None]:
 
 
 def _offer_download(data: Data) -> None:
-    """Where Kaggle's files are wanted and missing, and there are credentials and a person to ask: ask, then fetch."""
+    """Ask to download Kaggle's files if they are missing, and there are credentials and a person to ask."""
     from digit_recognizer import client, credentials, files
     from tenfold.sources.mnist import present
 
-    wanted = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
-    if not wanted or not sys.stdin.isatty() or files.found(data.data) is not None or not credentials.present():
+    needed = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
+    if not needed or not sys.stdin.isatty() or files.found(data.data) is not None or not credentials.present():
         return
     question = f"{data.data} does not hold Kaggle's files. Download them with your Kaggle credentials? [y/N] "
     if input(question).strip().lower() in ("y", "yes"):
@@ -112,34 +112,34 @@ def _offer_download(data: Data) -> None:
 
 
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in what `tenfold run` or `gan fit` was not told: from --config first, then from the preset."""
+    """Fill in settings that `tenfold run` or `gan fit` were not given: from --config first, then from the preset."""
     _require_paths(arguments)
-    _require_whole_numbers(arguments)
+    _require_integers(arguments)
     if commands not in (("run",), ("gan", "fit")):
         return
     config = _given(arguments, "--config")
     if config is not None:
         Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False)(app, commands, arguments)
     preset = _given(arguments, "--preset") or "fast"
-    table = PRESETS.get(preset)  # type: ignore[call-overload]  # an unknown one is refused by its type
+    table = PRESETS.get(preset)  # type: ignore[call-overload]  # its type refuses an unknown one
     if table:
         Dict(table, source=f"preset {preset}", use_commands_as_keys=False)(app, commands, arguments)
 
 
-def _require_whole_numbers(arguments: ArgumentCollection) -> None:
-    """Refuse what cyclopts would cut to a whole number: 2.5 epochs."""
+def _require_integers(arguments: ArgumentCollection) -> None:
+    """Refuse what cyclopts would truncate to an integer: 2.5 epochs."""
     for argument in arguments:
         for token in argument.tokens:
             if argument.hint is int and re.fullmatch(r"[+-]?\d*\.\d*", token.value or ""):
-                raise BadInput(f"{argument.name}: is {token.value} where a whole number belongs")
+                raise BadInput(f"{argument.name}: must be an integer, got {token.value}")
 
 
 def _require_paths(arguments: ArgumentCollection) -> None:
-    """Refuse an empty path, which would mean the current folder: an unset variable of a script, most likely."""
+    """Refuse an empty path, which would mean the current folder: most likely an unset variable of a script."""
     for argument in arguments:
         for token in argument.tokens:
             if token.value == "" and "Path" in str(argument.hint):
-                raise BadInput(f"{argument.name}: is empty where a path belongs")
+                raise BadInput(f"{argument.name}: must be a path, got an empty string")
 
 
 def _given(arguments: ArgumentCollection, name: str) -> str | None:
@@ -148,19 +148,19 @@ def _given(arguments: ArgumentCollection, name: str) -> str | None:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """The settings of a TOML file, which has the form of a run's settings.toml, as options are called.
+    """The settings of a TOML file in the form of a run's settings.toml, with keys named like options.
 
-    Raises BadInput for what is no such file.
+    Raises BadInput where it is not such a file.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise BadInput(f"{path}: can't be read ({error.strerror}); give a TOML file of settings") from error
-    except ValueError as error:  # no TOML, or no UTF-8
-        raise BadInput(f"{path}: is no TOML ({error}); correct it") from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise BadInput(f"{path}: not valid TOML ({error}); correct it") from error
     try:
         from_table(table)
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
-    sections = [table.pop(name, {}) for name in ("data", "compute")]  # whose entries are plain options
+    sections = [table.pop(name, {}) for name in ("data", "compute")]  # their entries are plain options
     return table | {key: value for section in sections for key, value in section.items()}

@@ -1,4 +1,4 @@
-"""`tenfold score`: judge a submission offline."""
+"""`tenfold score`: score a submission offline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tenfold.settings import Data
 
 
 def score(submission: Path, /, *, data: Data | None = None) -> None:
-    """Judge a submission offline on every test row, with the labels that MNIST carries for them.
+    """Score a submission offline on every test row, with the labels that MNIST has for them.
 
     Parameters
     ----------
@@ -19,8 +19,8 @@ def score(submission: Path, /, *, data: Data | None = None) -> None:
     from tenfold.evaluation import judge
     from tenfold.sources.load import load_sources, reference_digits, resolve_source
 
-    labels = read(submission)
-    settled, line = resolve_source(data or Data())
+    predicted = read(submission)
+    data, line = resolve_source(data or Data())
     print(line)
-    test = load_sources(settled).test
-    print(judge.judged(labels, judge.answer_key(test, reference_digits(settled))).sentence())
+    labels = judge.look_up_labels(load_sources(data).test, reference_digits(data))
+    print(judge.score(predicted, labels).sentence())

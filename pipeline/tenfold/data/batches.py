@@ -1,6 +1,6 @@
-"""The expanded training set, batch by batch: real digits, generated ones beside them, all of them warped.
+"""Training batches: real digits and generated ones side by side, all of them warped.
 
-A net's opinion of generated digits may leave some of them out, or be learnt in place of their labels.
+A net's predictions for generated digits can replace their labels, or leave some of them out.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class Generated:
     """An epoch's generated digits."""
 
     images: Tensor  # uint8 (M, 28, 28)
-    labels: Tensor  # int64 (M,), what was asked for
-    targets: Tensor  # float (M, 10), what is to be learnt
-    left_out: Tensor  # bool (M,): a real digit is shown in its place
+    labels: Tensor  # int64 (M,), which digits were requested
+    targets: Tensor  # float (M, 10), what is learnt
+    left_out: Tensor  # bool (M,): a real digit takes this one's place
 
 
-@dataclass(frozen=True)
-class Expansion:
-    """Batches of training digits. Everything is resident on the device that trains."""
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """Batches of training digits. All tensors are on the device that trains."""
 
     images: Tensor  # uint8 (N, 28, 28), real
     labels: Tensor  # int64 (N,)
@@ -40,9 +40,9 @@ class Expansion:
     batch_size: int
     epoch_images: int
     share: float = 0.0  # of generated digits in a batch
-    sample: Sampler | None = None  # draws generated digits; None means none
-    least_probability: float = 0.0  # that an opinion must give a generated digit's label, or it is left out
-    soft_labels: bool = False  # whether an opinion of a generated digit is learnt in its label's place
+    sample: Sampler | None = None  # draws generated digits; None for none
+    least_probability: float = 0.0  # of a generated digit's label as the net predicts it, or it is left out
+    soft_labels: bool = False  # learn the net's prediction for a generated digit instead of its label
 
     @property
     def generated_per_step(self) -> int:
@@ -60,45 +60,45 @@ class Expansion:
         return steps_per_epoch(len(self.images), self.epoch_images, self.real_per_step)
 
     @property
-    def asks(self) -> bool:
-        """Whether an opinion of generated digits is of use."""
+    def needs_predictions(self) -> bool:
+        """Whether predictions for the generated digits are of use."""
         return self.generated_per_step > 0 and (self.least_probability > 0 or self.soft_labels)
 
-    def generated(self, draws: torch.Generator, opinion: Predict | None = None) -> Generated:
-        """An epoch's generated digits, with balanced labels. All are taken as they are where there is no opinion."""
+    def generated(self, rng: torch.Generator, predict: Predict | None = None) -> Generated:
+        """An epoch's generated digits, with balanced labels. Without `predict`, all are taken as they are."""
         device, n = self.images.device, self.steps * self.generated_per_step
         if not n or self.sample is None:
             labels = self.labels[:0]
             return Generated(self.images[:0], labels, _one_hot(labels), labels.bool())
         balanced = torch.arange(n, device=device) % 10
-        labels = balanced[torch.randperm(n, generator=draws, device=device)]
-        images = self.sample(labels, draws)
-        if opinion is None:
+        labels = balanced[torch.randperm(n, generator=rng, device=device)]
+        images = self.sample(labels, rng)
+        if predict is None:
             return Generated(images, labels, _one_hot(labels), torch.zeros_like(labels, dtype=torch.bool))
-        said = opinion(images)
-        left_out = said.gather(1, labels[:, None]).squeeze(1) < self.least_probability
-        return Generated(images, labels, said if self.soft_labels else _one_hot(labels), left_out)
+        probs = predict(images)
+        left_out = probs.gather(1, labels[:, None]).squeeze(1) < self.least_probability
+        return Generated(images, labels, probs if self.soft_labels else _one_hot(labels), left_out)
 
-    def batches(self, generated: Generated, draws: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """An epoch's batches: float (B, 1, 28, 28) in [0, 1] and targets float (B, 10), all decided by `draws`.
+    def epoch(self, generated: Generated, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """An epoch's batches: float (B, 1, 28, 28) in [0, 1] and targets float (B, 10), all determined by `rng`.
 
         Real digits come in a new order each pass.
         """
         device, n = self.images.device, len(self.images)
         passes = passes_per_epoch(n, self.steps, self.real_per_step)
-        order = torch.cat([torch.randperm(n, generator=draws, device=device) for _ in range(passes)])
-        stand_in = torch.randint(n, (len(generated.labels),), generator=draws, device=device)
+        order = torch.cat([torch.randperm(n, generator=rng, device=device) for _ in range(passes)])
+        stand_in = torch.randint(n, (len(generated.labels),), generator=rng, device=device)
         out = generated.left_out
-        made_images = torch.where(out[:, None, None], self.images[stand_in], generated.images)
-        made_targets = torch.where(out[:, None], _one_hot(self.labels[stand_in]), generated.targets)
+        generated_images = torch.where(out[:, None, None], self.images[stand_in], generated.images)
+        generated_targets = torch.where(out[:, None], _one_hot(self.labels[stand_in]), generated.targets)
         targets = _one_hot(self.labels)
         for step in range(self.steps):
             real = order[step * self.real_per_step : (step + 1) * self.real_per_step]
-            made = slice(step * self.generated_per_step, (step + 1) * self.generated_per_step)
-            images = torch.cat([self.images[real], made_images[made]])
+            drawn = slice(step * self.generated_per_step, (step + 1) * self.generated_per_step)
+            images = torch.cat([self.images[real], generated_images[drawn]])
             yield (
-                warped(images.unsqueeze(1).float().div_(255), self.warp, draws),
-                torch.cat([targets[real], made_targets[made]]),
+                warped(images.unsqueeze(1).float().div_(255), self.warp, rng),
+                torch.cat([targets[real], generated_targets[drawn]]),
             )
 
 

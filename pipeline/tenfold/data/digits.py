@@ -1,4 +1,4 @@
-"""The one record that everything before the batch speaks."""
+"""Digits: images, labels and origins in one record, which everything before the batch uses."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ORIGIN: Final = np.dtype([("source", "U16"), ("row", np.int64)])
 
 @dataclass(frozen=True)
 class Digits:
-    """N digits, each with where it came from."""
+    """N digits and their origins."""
 
     images: npt.NDArray[np.uint8]  # (N, 28, 28), 0 = background
-    labels: npt.NDArray[np.int64] | None  # (N,) in 0..9, or None where nobody says
+    labels: npt.NDArray[np.int64] | None  # (N,) in 0..9, or None if unknown
     origin: npt.NDArray[np.void]  # (N,) of ORIGIN: which source, and which row there, from 0
 
     def __post_init__(self) -> None:
@@ -37,45 +37,45 @@ class Digits:
 
     @classmethod
     def of(cls, source: str, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64] | None) -> Digits:
-        """All rows of one source, in its order."""
+        """All rows of one source, in order."""
         origin = np.empty(len(images), ORIGIN)
         origin["source"], origin["row"] = source, np.arange(len(images))
         return cls(np.ascontiguousarray(images), labels, origin)
 
     def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Digits:
-        """The rows that `index` (positions or a mask) names."""
+        """The rows that `index` selects: integers or a mask."""
         labels = None if self.labels is None else self.labels[index]
         return Digits(self.images[index], labels, self.origin[index])
 
     def known_labels(self) -> npt.NDArray[np.int64]:
-        """The labels (N,). Raises ValueError where nobody says."""
+        """The labels (N,). Raises ValueError if they are unknown."""
         if self.labels is None:
             raise ValueError("these digits have no labels")
         return self.labels
 
     def without_labels(self) -> Digits:
-        """The same digits, labels forgotten."""
+        """The same digits without labels."""
         return replace(self, labels=None)
 
     def keys(self) -> npt.NDArray[np.void]:
-        """Identity by bytes: one comparable 784-byte key an image, (N,)."""
+        """The image bytes as one comparable 784-byte key per image, (N,)."""
         flat = np.ascontiguousarray(self.images).reshape(len(self), SIDE * SIDE)
         return flat.view(np.dtype((np.void, SIDE * SIDE)))[:, 0]
 
     def fingerprints(self) -> npt.NDArray[np.uint64]:
-        """Identity by the first 8 bytes of each image's SHA-256, (N,): small enough to keep with a run."""
+        """The first 8 bytes of each image's SHA-256, (N,): small enough to store with a run."""
         hashes = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in self.images)
         return np.frombuffer(hashes, "<u8").astype(np.uint64)
 
     def sha256(self) -> str:
-        """Of images and labels, in order."""
+        """Hash of images and labels, in order."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())
         digest.update(b"" if self.labels is None else self.labels.tobytes())
         return digest.hexdigest()
 
 
 def joined(*parts: Digits) -> Digits:
-    """All rows of all parts, in order. All parts are labelled, or the result is not."""
+    """All rows of all parts, in order. The result is labelled if all parts are."""
     labels = [part.labels for part in parts if part.labels is not None]
     return Digits(
         np.concatenate([part.images for part in parts]),

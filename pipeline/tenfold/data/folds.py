@@ -1,4 +1,4 @@
-"""Which rows validate which fold."""
+"""The folds: which rows validate which fold."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tenfold.data.digits import Digits
 from tenfold.errors import BadInput
 from tenfold.seeds import ALL_DIGITS, RESERVE, SeedStream
 
-NOT_VALIDATED: Final = -1  # the fold of a row in the reserve: every fold trains on it
+NOT_VALIDATED: Final = -1  # the fold of rows in the reserve, which every fold trains on
 
 
 def stratified(digits: Digits, k: int, seed: int, reserve: float = 0.0) -> npt.NDArray[np.int64]:
     """The fold of each row, int64 (N,) in 0..k-1, or NOT_VALIDATED for the share `reserve` of the rows.
 
-    Each class is spread evenly; identical images share a fold. A reserve takes rows from every fold and leaves the
-    others where they are without one. Splitting the distinct images and carrying the result over does in 0.02 s what
-    StratifiedGroupKFold does in 6. Raises BadInput where a class has fewer distinct images than folds.
+    Each class is spread evenly; identical images share a fold. A reserve takes rows out of every fold and leaves the
+    others in theirs. Splitting the distinct images takes 0.02 s, StratifiedGroupKFold 6 s. Raises BadInput where a
+    class has fewer distinct images than folds.
     """
     _, first, group = np.unique(digits.keys(), return_index=True, return_inverse=True)
     labels = digits.known_labels()[first]
@@ -28,10 +28,10 @@ def stratified(digits: Digits, k: int, seed: int, reserve: float = 0.0) -> npt.N
     left = np.floor(counts * (1 - reserve)).astype(np.int64)
     if left.min() < k:
         rarest = int(left.argmin())
-        of_them = f", {left[rarest]} of them outside the reserve" if reserve else ""
+        outside = f", {left[rarest]} of them outside the reserve" if reserve else ""
         raise BadInput(
-            f"folds: {k} folds need {k} distinct images of each digit, and there are {counts[rarest]} of digit "
-            f"{rarest}{of_them}; ask for fewer folds or bring more data"
+            f"folds: {k} folds need {k} distinct images of each digit, but there are {counts[rarest]} of digit "
+            f"{rarest}{outside}; use fewer folds or more data"
         )
     splitter = StratifiedKFold(k, shuffle=True, random_state=SeedStream(seed, ALL_DIGITS).seed_of("folds") % 2**32)
     fold_of_image = np.empty(len(first), np.int64)
@@ -39,7 +39,7 @@ def stratified(digits: Digits, k: int, seed: int, reserve: float = 0.0) -> npt.N
         fold_of_image[validated] = fold
     if reserve:
         state = SeedStream(seed, RESERVE).seed_of("reserve") % 2**32
-        places = np.arange(len(first))
-        _, reserved = train_test_split(places, test_size=reserve, random_state=state, stratify=labels)
+        rows = np.arange(len(first))
+        _, reserved = train_test_split(rows, test_size=reserve, random_state=state, stratify=labels)
         fold_of_image[reserved] = NOT_VALIDATED
     return fold_of_image[group]

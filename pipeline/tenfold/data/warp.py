@@ -1,7 +1,7 @@
 """Random geometric augmentation of whole batches, on the device that trains.
 
-One bilinear resampling carries out rotation, shear, scale, shift and elastic displacement together, with
-a warp of its own for every image. Elastic displacement follows P. Simard, D. Steinkraus, J. Platt, "Best
+One bilinear resampling does rotation, shear, scale, shift and elastic displacement together, with another warp for
+every image. Elastic displacement follows P. Simard, D. Steinkraus, J. Platt, "Best
 Practices for Convolutional Neural Networks Applied to Visual Document Analysis", ICDAR 2003.
 """
 
@@ -20,19 +20,19 @@ from tenfold.settings import Warp
 ELASTIC_SMOOTHING_PX: Final = 4.0  # standard deviation of the Gaussian that smooths the displacement
 
 
-def warped(images: Tensor, settings: Warp, draws: torch.Generator) -> Tensor:
-    """Each of `images` float (N, 1, H, W) under a warp of its own; what comes in from outside is 0."""
+def warped(images: Tensor, settings: Warp, rng: torch.Generator) -> Tensor:
+    """Each of `images` float (N, 1, H, W) under its own random warp; pixels from outside are 0."""
     n, _, height, _ = images.shape
-    matrices = random_matrices(n, settings, height, images.device, draws)
+    matrices = random_matrices(n, settings, height, images.device, rng)
     displacement = None
     if settings.elastic_px > 0:
-        displacement = elastic_displacement(n, height, settings.elastic_px, images.device, draws)
+        displacement = elastic_displacement(n, height, settings.elastic_px, images.device, rng)
     return resampled(images, matrices, displacement)
 
 
-def random_matrices(n: int, settings: Warp, side: int, device: torch.device, draws: torch.Generator) -> Tensor:
-    """Affine matrices (n, 2, 3) with each parameter uniform within the settings' range either way."""
-    u = torch.rand(n, 6, device=device, generator=draws) * 2 - 1
+def random_matrices(n: int, settings: Warp, side: int, device: torch.device, rng: torch.Generator) -> Tensor:
+    """Affine matrices (n, 2, 3), each parameter uniform within plus or minus its setting."""
+    u = torch.rand(n, 6, device=device, generator=rng) * 2 - 1
     return affine_matrices(
         rotation_deg=u[:, 0] * settings.rotation_deg,
         shear_deg=u[:, 1] * settings.shear_deg,
@@ -43,9 +43,9 @@ def random_matrices(n: int, settings: Warp, side: int, device: torch.device, dra
 
 
 def affine_matrices(rotation_deg: Tensor, shear_deg: Tensor, scale: Tensor, shift_px: Tensor, side: int) -> Tensor:
-    """Matrices (N, 2, 3) that `resampled` takes, which map where a pixel goes to where it comes from.
+    """Matrices (N, 2, 3) for `resampled`, which map output coordinates to input coordinates.
 
-    Seen on the picture: scaled by `scale` (N, 2: x, y), sheared so that its top leans right for positive
+    As seen in the picture: scaled by `scale` (N, 2: x, y), sheared so that its top leans right for positive
     `shear_deg` (N,), rotated counter-clockwise by `rotation_deg` (N,), then moved right and down by
     `shift_px` (N, 2: x, y).
     """
@@ -68,16 +68,16 @@ def resampled(images: Tensor, matrices: Tensor, displacement_px: Tensor | None =
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def elastic_displacement(n: int, side: int, std_px: float, device: torch.device, draws: torch.Generator) -> Tensor:
+def elastic_displacement(n: int, side: int, std_px: float, device: torch.device, rng: torch.Generator) -> Tensor:
     """Smooth random displacement (n, side, side, 2) with standard deviation `std_px` along each axis."""
-    noise = torch.randn(n, 2, side, side, device=device, generator=draws)
+    noise = torch.randn(n, 2, side, side, device=device, generator=rng)
     smooth = _smoothing(side, device)
     return (smooth @ noise @ smooth.T).permute(0, 2, 3, 1) * std_px
 
 
 @lru_cache
 def _smoothing(side: int, device: torch.device) -> Tensor:
-    """(side, side) matrix that smooths one axis of white noise and leaves its variance at 1."""
-    place = torch.arange(side, dtype=torch.float32, device=device)
-    weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * ELASTIC_SMOOTHING_PX**2))
+    """(side, side) matrix that smooths one axis of white noise and keeps its variance at 1."""
+    x = torch.arange(side, dtype=torch.float32, device=device)
+    weights = torch.exp(-((x[:, None] - x) ** 2) / (2 * ELASTIC_SMOOTHING_PX**2))
     return weights / weights.norm(dim=1, keepdim=True)

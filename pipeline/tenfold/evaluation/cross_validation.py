@@ -1,4 +1,4 @@
-"""From the nets' answers to cross-validation: out-of-fold probabilities, and what they are worth."""
+"""Out-of-fold probabilities, their accuracy, and the temperature that calibrates them."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 
-from tenfold.storage.npz import read_npz
-from tenfold.storage.run_folder import OOF, RunFolder
-from tenfold.training.tasks import ANSWERS
+from tenfold.data.digits import Digits
+from tenfold.data.folds import NOT_VALIDATED
+from tenfold.storage import atomic
+from tenfold.storage.npz import npz, read_npz
+from tenfold.storage.run_folder import OOF, VALIDATION, RunFolder
 
-FLOOR: Final = 1e-12  # keeps the log loss of a certain error finite
-LEAST: Final = 1e-30  # the exported models' own least probability
-TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is not miscalibrated but broken
+MIN_PROBABILITY: Final = 1e-12  # keeps the log-loss of a certain error finite
+MIN_MODEL_PROBABILITY: Final = 1e-30  # that of the exported models
+TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is broken rather than miscalibrated
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy on digits that the answering member did not train on."""
+    """Accuracy on digits that the predicting net did not train on."""
 
     mean: float  # over folds
     std: float  # over folds, with n - 1
     folds: tuple[float, ...]
     errors: int  # over all rows
     rows: int
-    log_loss: float  # nats a row
+    log_loss: float  # nats per row
 
     def sentence(self) -> str:
         """One line for people."""
@@ -37,61 +39,93 @@ class CrossValidation:
         )
 
 
-def out_of_fold(run: RunFolder, fold_of: npt.NDArray[np.int64], nets: int) -> npt.NDArray[np.float32]:
-    """Probabilities (N, 10): for each row the mean over the nets of its fold, which did not train on it.
+@dataclass(frozen=True)
+class OutOfFold:
+    """oof.npz: a prediction for every row that a fold validates, by nets that did not train on it."""
 
-    Raises BadInput where an answer is missing or damaged.
+    probabilities: npt.NDArray[np.float32]  # (N, 10), calibrated
+    labels: npt.NDArray[np.int64]  # (N,)
+    fold: npt.NDArray[np.int64]  # (N,)
+    origin: npt.NDArray[np.void]  # (N,): which source and row
+    fingerprint: npt.NDArray[np.uint64]  # (N,)
+    reserved: npt.NDArray[np.uint64]  # fingerprints of the rows that no fold validates
+
+    def cross_validation(self) -> CrossValidation:
+        """What they are worth."""
+        return cross_validate(self.probabilities, self.labels, self.fold)
+
+    def save(self, run: RunFolder) -> None:
+        """Write oof.npz."""
+        atomic.write(run.path / OOF, npz(**{name: getattr(self, name) for name in self.__dataclass_fields__}))
+
+    @classmethod
+    def load(cls, run: RunFolder) -> OutOfFold:
+        """Read oof.npz. Raises BadInput where it is missing or damaged."""
+        fix = "let the run finish first, by the same `tenfold run`"
+        return cls(**read_npz(run.path / OOF, tuple(cls.__dataclass_fields__), fix))
+
+
+def out_of_fold(
+    folder: RunFolder, digits: Digits, fold_of: npt.NDArray[np.int64], nets: int
+) -> tuple[OutOfFold, float]:
+    """The calibrated out-of-fold predictions of a run's nets, and the temperature that calibrates them.
+
+    A row's prediction is the mean over the nets of its fold. Raises BadInput where a net's is missing or damaged.
     """
-    oof = np.zeros((len(fold_of), 10), np.float64)
+    validated = fold_of != NOT_VALIDATED
+    reserved = digits.take(~validated).fingerprints()
+    digits, fold_of = digits.take(validated), fold_of[validated]
+    labels = digits.known_labels()
+    total = np.zeros((len(digits), 10), np.float64)
     for fold in range(int(fold_of.max()) + 1):
         for net in range(nets):
-            path = run.net(fold, net) / ANSWERS
-            stored = read_npz(path, ("validation",), "the same command fits that net anew")
-            oof[fold_of == fold] += stored["validation"]
-    return (oof / nets).astype(np.float32)
+            path = folder.net(fold, net) / VALIDATION
+            total[fold_of == fold] += read_npz(path, ("validation",), "the same command fits that net anew")[
+                "validation"
+            ]
+    probs = (total / nets).astype(np.float32)
+    temperature = fit_temperature(probs, labels)
+    oof = OutOfFold(tempered(probs, temperature), labels, fold_of, digits.origin, digits.fingerprints(), reserved)
+    return oof, temperature
 
 
-def cross_validated(
-    oof: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], fold_of: npt.NDArray[np.int64]
+def cross_validate(
+    probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], fold_of: npt.NDArray[np.int64]
 ) -> CrossValidation:
-    """Judge out-of-fold probabilities (N, 10) against labels (N,)."""
-    right = oof.argmax(1) == labels
+    """Score out-of-fold probabilities (N, 10) against labels (N,)."""
+    right = probs.argmax(1) == labels
     folds = tuple(float(right[fold_of == fold].mean()) for fold in range(int(fold_of.max()) + 1))
-    chosen = oof[np.arange(len(labels)), labels].astype(np.float64)
     return CrossValidation(
         mean=float(np.mean(folds)),
         std=float(np.std(folds, ddof=1)),
         folds=folds,
         errors=int((~right).sum()),
         rows=len(labels),
-        log_loss=float(-np.log(chosen.clip(FLOOR)).mean()),
+        log_loss=_log_loss(probs, labels),
     )
 
 
-def tempered(probabilities: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
-    """As the exported models calibrate, `tenfold_onnx.write.graphs.tempered`."""
-    logits = np.log(probabilities.astype(np.float64).clip(LEAST)) / temperature
+def tempered(probs: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
+    """Probabilities (N, 10) calibrated as the exported models do it: `tenfold_onnx.write.graphs.tempered`."""
+    logits = np.log(probs.astype(np.float64).clip(MIN_MODEL_PROBABILITY)) / temperature
     power = np.exp(logits - logits.max(1, keepdims=True))
     return (power / power.sum(1, keepdims=True)).astype(np.float32)
 
 
-def fitted_temperature(oof: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
-    """The temperature at which out-of-fold probabilities (N, 10) have the least log loss on labels (N,).
+def fit_temperature(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    """The temperature at which out-of-fold probabilities (N, 10) have the lowest log-loss on labels (N,).
 
-    1 where no row is answered wrongly: the loss would fall to the last with ever surer answers.
+    1 if no row is predicted wrongly: the loss would fall with ever more certain predictions.
     """
-    if (oof.argmax(1) == labels).all():
+    if (probs.argmax(1) == labels).all():
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        said = tempered(oof, float(np.exp(log_temperature)))[np.arange(len(labels)), labels]
-        return float(-np.log(said.astype(np.float64).clip(FLOOR)).mean())
+        return _log_loss(tempered(probs, float(np.exp(log_temperature))), labels)
 
     return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
 
 
-def stored_cross_validation(run: RunFolder) -> CrossValidation:
-    """That of a run's oof.npz. Raises BadInput where it is missing or damaged."""
-    names = ("probabilities", "labels", "fold")
-    parts = read_npz(run.path / OOF, names, "run the same `tenfold run` again")
-    return cross_validated(parts["probabilities"], parts["labels"], parts["fold"])
+def _log_loss(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
+    chosen = probs[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(chosen.clip(MIN_PROBABILITY)).mean())

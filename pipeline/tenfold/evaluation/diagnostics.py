@@ -1,4 +1,4 @@
-"""What a run's out-of-fold answers tell: numbers alone, from probabilities (N, 10) and labels (N,)."""
+"""Diagnostics of out-of-fold predictions, from probabilities (N, 10) and labels (N,)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 CLASSES: Final = 10
-HARDEST_SHOWN: Final = 30  # digits in the report
-LABEL_ERRORS_SHOWN: Final = 30
 
 Probabilities = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -21,62 +20,61 @@ class PerDigit:
     """How one digit is read."""
 
     digit: int
-    rows: int  # that carry it as their label
-    precision: float  # of the rows called so, the share that are; NaN where none was called so
-    recall: float  # of the rows that are, the share called so; NaN where there are none
-    mistaken_for: int | None  # what its rows are most often taken for instead
+    rows: int  # with this label
+    precision: float  # share of the rows predicted as this digit that are; NaN if there are none
+    recall: float  # share of this digit's rows that are predicted right; NaN if there are none
+    mistaken_for: int | None  # the digit that its rows are most often mistaken for
     mistakes: int  # how often
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Answers that were about equally sure."""
+    """Predictions of about equal confidence."""
 
-    confidence: float  # mean of their greatest probability
+    confidence: float  # mean of their highest probability
     accuracy: float
     rows: int
 
 
-def confusion(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
-    """How many rows of each label (first axis) were called what (second axis), (10, 10)."""
-    counts = np.zeros((CLASSES, CLASSES), np.int64)
-    np.add.at(counts, (labels, probabilities.argmax(1)), 1)
+def confusion(probs: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
+    """Counts of rows by label (first axis) and predicted digit (second axis), (10, 10)."""
+    counts: npt.NDArray[np.int64] = confusion_matrix(labels, probs.argmax(1), labels=range(CLASSES))
     return counts
 
 
-def per_digit(counts: npt.NDArray[np.int64]) -> list[PerDigit]:
-    """Precision and recall of every digit, from its confusion counts (10, 10)."""
-    found = []
-    for digit in range(CLASSES):
-        right, rows, called = int(counts[digit, digit]), int(counts[digit].sum()), int(counts[:, digit].sum())
-        others = counts[digit].copy()
-        others[digit] = 0
-        found.append(
-            PerDigit(
-                digit,
-                rows,
-                precision=right / called if called else float("nan"),
-                recall=right / rows if rows else float("nan"),
-                mistaken_for=int(others.argmax()) if others.any() else None,
-                mistakes=int(others.max()),
-            )
-        )
-    return found
-
-
-def reliability(probabilities: Probabilities, labels: Labels, bins: int = 10) -> list[Bin]:
-    """Sureness against accuracy, in bins of equal width over the greatest probability; empty ones are left out."""
-    sure = probabilities.max(1).astype(np.float64)
-    right = probabilities.argmax(1) == labels
-    place = np.minimum((sure * bins).astype(np.int64), bins - 1)
+def per_digit(probs: Probabilities, labels: Labels) -> list[PerDigit]:
+    """Precision, recall and the most frequent mistake for every digit."""
+    precision, recall, _, rows = precision_recall_fscore_support(
+        labels, probs.argmax(1), labels=range(CLASSES), zero_division=np.nan
+    )
+    mistakes = confusion(probs, labels)
+    np.fill_diagonal(mistakes, 0)
     return [
-        Bin(float(sure[place == n].mean()), float(right[place == n].mean()), int((place == n).sum()))
-        for n in np.unique(place)
+        PerDigit(
+            digit,
+            int(rows[digit]),
+            float(precision[digit]),
+            float(recall[digit]),
+            mistaken_for=int(mistakes[digit].argmax()) if mistakes[digit].any() else None,
+            mistakes=int(mistakes[digit].max()),
+        )
+        for digit in range(CLASSES)
+    ]
+
+
+def reliability(probs: Probabilities, labels: Labels, bins: int = 10) -> list[Bin]:
+    """Confidence and accuracy in bins of equal width over the highest probability; empty bins are left out."""
+    confidence = probs.max(1).astype(np.float64)
+    right = probs.argmax(1) == labels
+    index = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return [
+        Bin(float(confidence[index == n].mean()), float(right[index == n].mean()), int((index == n).sum()))
+        for n in np.unique(index)
     ]
 
 
 def calibration_error(bins: list[Bin]) -> float:
-    """Mean distance of sureness and accuracy over rows, 0 to 1: the expected calibration error.
+    """Expected calibration error: mean distance between confidence and accuracy over rows, 0 to 1.
 
     C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
@@ -84,21 +82,21 @@ def calibration_error(bins: list[Bin]) -> float:
     return sum(abs(entry.confidence - entry.accuracy) * entry.rows for entry in bins) / rows
 
 
-def likely_label_errors(probabilities: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
-    """Rows whose label is more likely wrong than the answer, the surest first.
+def likely_label_errors(probs: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
+    """Rows whose label is more likely wrong than the prediction, the most confident prediction first.
 
-    Confident learning (C. Northcutt et al., JAIR 70, 2021): a row counts where the answer is another digit, and
-    is at least as sure as answers for that digit are on the average of the rows that carry it.
+    Confident learning (C. Northcutt et al., JAIR 70, 2021): a row counts if another digit is predicted, at least as
+    confidently as rows labelled with that digit are predicted on average.
     """
-    said = probabilities.argmax(1)
+    predicted = probs.argmax(1)
     usual = np.array(
-        [probabilities[labels == digit, digit].mean() if (labels == digit).any() else 1.0 for digit in range(CLASSES)]
+        [probs[labels == digit, digit].mean() if (labels == digit).any() else 1.0 for digit in range(CLASSES)]
     )
-    rows = np.flatnonzero((said != labels) & (probabilities.max(1) >= usual[said]))
-    return rows[np.argsort(probabilities[rows, labels[rows]], kind="stable")]
+    rows = np.flatnonzero((predicted != labels) & (probs.max(1) >= usual[predicted]))
+    return rows[np.argsort(probs[rows, labels[rows]], kind="stable")]
 
 
-def hardest(probabilities: Probabilities, labels: Labels, but: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Rows by the probability of their label, the least first, leaving out the rows `but`."""
-    order = np.argsort(probabilities[np.arange(len(labels)), labels], kind="stable")
-    return order[~np.isin(order, but)]
+def hardest(probs: Probabilities, labels: Labels, exclude: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Rows by the probability of their label, lowest first, without the rows `exclude`."""
+    order = np.argsort(probs[np.arange(len(labels)), labels], kind="stable")
+    return order[~np.isin(order, exclude)]

@@ -1,7 +1,7 @@
-"""How good generated digits are: what a classifier makes of them, and how near they come to the training digits.
+"""How good generated digits are: how a classifier reads them, and how near they are to the training digits.
 
-The classifier had no part in fitting the generator. It sees digits through its features, float (N, C), and the
-generator is held against real digits that neither of the two was trained on.
+The classifier had no part in fitting the generator. Digits are compared by its features, float (N, C), with real
+digits that neither of the two was trained on.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from torch import Tensor
 from tenfold.models.classifier import Classifier
 from tenfold.models.inference import Sampler, features
 
-MOST_DIGITS: Final = 5000  # of each kind that are compared
-MOST_NEAREST: Final = 2000  # whose nearest training digit is looked for
-LEAST_UNSEEN: Final = 20  # real digits, half of which are held against as many generated ones
-NEIGHBOURS: Final = 5  # whose distance is the radius of a digit's neighbourhood
-CHUNK: Final = 500  # rows whose distances to all others are held at once
+MAX_DIGITS: Final = 5000  # of each kind that are compared
+MAX_NEAREST: Final = 2000  # whose nearest training digit is searched
+MIN_UNSEEN: Final = 20  # real digits, half of which are compared with as many generated ones
+NEIGHBOURS: Final = 5  # the distance of the fifth is the radius of a digit's neighbourhood
+CHUNK: Final = 500  # rows whose distances to all others are in memory at once
 
 Features = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Manifold:
-    """How two sets of digits lie in one another.
+    """How two sets of digits overlap.
 
     precision, recall: T. Kynkäänniemi et al., "Improved Precision and Recall Metric for Assessing Generative
     Models", NeurIPS 2019. density, coverage: M. Naeem et al., "Reliable Fidelity and Diversity Metrics for
@@ -37,19 +37,19 @@ class Manifold:
 
     precision: float  # share of generated digits in some real digit's neighbourhood
     recall: float  # share of real digits in some generated digit's neighbourhood
-    density: float  # in how many real neighbourhoods a generated digit lies, in shares of NEIGHBOURS; 1 as real ones
+    density: float  # real neighbourhoods that a generated digit lies in, divided by NEIGHBOURS; 1 for real digits
     coverage: float  # share of real digits with a generated one in their neighbourhood
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Generated digits, balanced over the classes, beside as many real ones; each number beside its floor.
+    """Generated digits, balanced over the classes, compared with as many real ones; each number beside its floor.
 
-    A floor is the same number for further real digits in the generated ones' place: what can be had at this N.
+    A floor is the same number with further real digits in place of the generated ones: the best possible at this N.
     """
 
     digits: int
-    agreement: list[float]  # share that the classifier reads as what was asked for, for 0 to 9
+    agreement: tuple[float, ...]  # share that the classifier reads as the requested digit, for 0 to 9
     agreement_mean: float
     frechet: float
     frechet_floor: float
@@ -57,10 +57,11 @@ class Quality:
     manifold_floor: Manifold
     nearest_px: float  # median distance to the nearest training digit, in pixels of full ink
     nearest_floor_px: float
-    copies: float  # share nearer to a training digit than 99 % of unseen real digits are; real ones: 0.01
+    copies: float  # share nearer to a training digit than 99 % of unseen real digits are; of real ones: 0.01
+    cas: tuple[float, ...] = ()  # classification accuracy score of each net that learnt from these digits alone
 
 
-def measured(
+def measure(
     net: Classifier,
     sample: Sampler,
     train: npt.NDArray[np.uint8],
@@ -68,23 +69,23 @@ def measured(
     seed: int,
     device: torch.device,
 ) -> Quality:
-    """Judge a generator's `sample` by a net in evaluation mode, with images uint8 (N, 28, 28) of real digits.
+    """Measure a generator's `sample` with a net in evaluation mode and images uint8 (N, 28, 28) of real digits.
 
-    `train` are those that the generator was fitted on, `unseen` neither it nor the net, LEAST_UNSEEN of them or more.
+    The generator was fitted on `train`; neither it nor the net saw `unseen`, which are MIN_UNSEEN or more.
     """
-    n = min(MOST_DIGITS, len(unseen) // 2)
+    n = min(MAX_DIGITS, len(unseen) // 2)
     order = np.random.default_rng(seed).permutation(len(unseen))
     real, others = unseen[order[:n]], unseen[order[n : 2 * n]]
     labels = torch.arange(n) % 10
-    draws = torch.Generator(device).manual_seed(seed)
-    generated = sample(labels.to(device), draws).cpu().numpy()
+    rng = torch.Generator(device).manual_seed(seed)
+    generated = sample(labels.to(device), rng).cpu().numpy()
     seen_real, seen_others, seen_generated = (features(net, part, device) for part in (real, others, generated))
     with torch.inference_mode():
         right = (net.head(torch.from_numpy(seen_generated).to(device)).argmax(1).cpu() == labels).numpy()
-    near, near_real = (nearest(part[:MOST_NEAREST], train) for part in (generated, real))
+    near, near_real = (nearest(part[:MAX_NEAREST], train) for part in (generated, real))
     return Quality(
         digits=n,
-        agreement=[float(right[labels.numpy() == digit].mean()) for digit in range(10)],
+        agreement=tuple(float(right[labels.numpy() == digit].mean()) for digit in range(10)),
         agreement_mean=float(right.mean()),
         frechet=frechet(seen_real, seen_generated),
         frechet_floor=frechet(seen_real, seen_others),
@@ -97,11 +98,11 @@ def measured(
 
 
 def frechet(real: Features, generated: Features) -> float:
-    """Distance of two normal distributions with the means and covariances of the features; 0 for equals.
+    """Fréchet distance between normal distributions with the features' means and covariances; 0 if these are equal.
 
     M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule", NeurIPS 2017, there on Inception's features.
-    It has the scale of the features and falls with N, so it means something only beside that of real digits
-    against real ones at the same N.
+    It has the scale of the features and falls with N, so compare it only with that of real against real digits at the
+    same N.
     """
     a, b = real.astype(np.float64), generated.astype(np.float64)
     cov_a, cov_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
@@ -113,10 +114,10 @@ def frechet(real: Features, generated: Features) -> float:
 
 
 def manifold(real: Features, generated: Features) -> Manifold:
-    """Of N features each; N is more than NEIGHBOURS."""
+    """Compare N features of each kind; N must be more than NEIGHBOURS."""
     a, b = torch.from_numpy(real), torch.from_numpy(generated)
     radius_a, radius_b = _radii(a), _radii(b)
-    in_real = torch.zeros(len(b))  # in how many real neighbourhoods each generated digit lies
+    in_real = torch.zeros(len(b))  # real neighbourhoods that each generated digit lies in
     in_generated = torch.zeros(len(a), dtype=torch.bool)
     covered = torch.zeros(len(a), dtype=torch.bool)
     for start in range(0, len(a), CHUNK):
@@ -134,9 +135,9 @@ def manifold(real: Features, generated: Features) -> Manifold:
     )
 
 
-def nearest(images: npt.NDArray[np.uint8], among: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Distance of each of images uint8 (N, 28, 28) to the nearest of `among`, float32 (N,), in pixels of full ink."""
-    a, b = (torch.from_numpy(part).flatten(1).float() / 255 for part in (images, among))
+def nearest(images: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Distance of each of images uint8 (N, 28, 28) to the nearest of `others`, float32 (N,), in pixels of full ink."""
+    a, b = (torch.from_numpy(part).flatten(1).float() / 255 for part in (images, others))
     return torch.cat([torch.cdist(part, b).amin(1) for part in a.split(CHUNK)]).numpy()
 
 

@@ -1,17 +1,18 @@
-"""Scores a submission offline. Reports, and never chooses: nothing that trains imports this.
+"""The offline test score: a submission scored on all test rows, without uploading it. It reports and never chooses.
 
-MNIST carries the label of every test image, so a submission can be judged on all 28,000 rows by looking
-each image up by its bytes. A published submission with leaderboard score 0.99192 comes out at 0.99196.
+MNIST has the label of every test image, found by the image's bytes. A published submission with leaderboard score
+0.99192 gets 0.99196. Nothing that trains can import this.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest, norm
 
 from tenfold.data.digits import Digits
 from tenfold.errors import BadInput
@@ -19,7 +20,7 @@ from tenfold.settings import Data
 from tenfold.sources.load import reference_digits
 
 LEADERBOARD_ROWS: Final = 7000  # every published score checked is a multiple of 1/7000
-Z95: Final = 1.959964  # two-sided 95 % of the standard normal
+Z95: Final = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class Verdict:
     rows: int
     errors: int
     accuracy: float
-    low: float  # 95 % interval for the accuracy on further digits of the same kind (Wilson, JASA 22, 1927)
+    low: float  # Wilson's 95 % interval for the accuracy on further digits of the same kind
     high: float
-    leaderboard_margin: float  # 95 %: how far a leaderboard on 7,000 of these rows may be off the accuracy
+    leaderboard_margin: float  # 95 %: how far a leaderboard on 7,000 of these rows may be from the accuracy
 
     def sentence(self) -> str:
         """One line for people."""
         line = (
-            f"judge: {self.accuracy:.5f} on {self.rows:,} test rows ({self.errors:,} errors), "
+            f"offline test score: {self.accuracy:.5f} on {self.rows:,} test rows ({self.errors:,} errors), "
             f"95 % interval {self.low:.5f} to {self.high:.5f}"
         )
         if self.rows <= LEADERBOARD_ROWS:
@@ -45,44 +46,48 @@ class Verdict:
         return f"{line}; a leaderboard on {LEADERBOARD_ROWS:,} rows would show {margin}"
 
 
-def verdicts(data: Data, test: Digits, *answers: npt.NDArray[np.int64]) -> list[dict[str, Any] | None]:
-    """A Verdict as plain values for each of `answers` (N,); None, and a printed reason, where there is no key."""
+def with_labels(test: Digits, data: Data) -> Digits:
+    """The test digits with their labels, for scores alone; without, and a printed reason, if nobody knows them."""
     try:
-        key = answer_key(test, reference_digits(data))
+        return replace(test, labels=look_up_labels(test, reference_digits(data)))
     except BadInput as reason:
-        print(f"no offline judge: {reason}")
-        return [None] * len(answers)
-    return [asdict(judged(labels, key)) for labels in answers]
+        print(f"no offline test score: {reason}")
+        return test
 
 
-def answer_key(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
-    """The label of each test image, int64 (N,), looked up in `reference` by the image's bytes.
+def verdict(predicted: npt.NDArray[np.int64], test: Digits) -> Verdict | None:
+    """The score of predicted labels (N,); None where the test digits have no labels."""
+    return None if test.labels is None else score(predicted, test.labels)
+
+
+def look_up_labels(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
+    """The label of each test image, int64 (N,), found in `reference` by the image's bytes.
 
     Raises BadInput where an image is not found, since a score on part of the rows would mislead.
     """
     keys, first = np.unique(reference.keys(), return_index=True)
     wanted = test.keys()
-    place = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
-    known = keys[place] == wanted
+    index = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    known = keys[index] == wanted
     if not known.all():
         raise BadInput(
-            f"judge: {int((~known).sum()):,} of {len(test):,} test images are not among the {len(reference):,} "
-            "labelled ones, so there is no complete answer key; judge the competition's own test.csv"
+            f"offline test score: {int((~known).sum()):,} of {len(test):,} test images are not among the "
+            f"{len(reference):,} labelled ones; use the competition's own test.csv"
         )
-    return reference.known_labels()[first[place]]
+    return reference.known_labels()[first[index]]
 
 
-def judged(labels: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) -> Verdict:
-    """Score labels (N,) against the answer key (N,). Raises BadInput where the counts differ."""
-    if len(labels) != len(key):
+def score(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Verdict:
+    """Score predicted labels (N,) against the true ones (N,). Raises BadInput where the counts differ."""
+    if len(predicted) != len(labels):
         raise BadInput(
-            f"judge: the submission has {len(labels):,} rows and the test set {len(key):,}; give the right file"
+            f"offline test score: the submission has {len(predicted):,} rows and the test set {len(labels):,}; "
+            "give the right file"
         )
-    n, errors = len(key), int((labels != key).sum())
-    p = 1 - errors / n
-    middle = (p + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * sqrt(p * (1 - p) / n + Z95**2 / (4 * n**2))
+    n, errors = len(labels), int((predicted != labels).sum())
+    accuracy = 1 - errors / n
+    interval = binomtest(n - errors, n).proportion_ci(0.95, method="wilson")
     rows = min(LEADERBOARD_ROWS, n)
-    # Drawn without replacement from these very rows, hence the finite-population factor.
-    margin = Z95 * sqrt(p * (1 - p) / rows * (n - rows) / max(n - 1, 1))
-    return Verdict(n, errors, p, middle - half, middle + half, margin)
+    # The leaderboard's rows are drawn from these without replacement, hence the finite-population factor.
+    margin = Z95 * sqrt(accuracy * (1 - accuracy) / rows * (n - rows) / max(n - 1, 1))
+    return Verdict(n, errors, accuracy, float(interval.low), float(interval.high), margin)

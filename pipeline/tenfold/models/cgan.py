@@ -1,21 +1,20 @@
 """The conditional GAN: generator and discriminator.
 
-The generator is told the digit through a class embedding (M. Mirza, S. Osindero, "Conditional Generative
-Adversarial Nets", 2014). The discriminator is told it through a projection (T. Miyato, M. Koyama, "cGANs with
-Projection Discriminator", ICLR 2018), or through ten further channels, all 1 in the digit's own and 0 in the rest.
+The generator gets the digit as a class embedding (M. Mirza, S. Osindero, "Conditional Generative Adversarial Nets",
+2014). The discriminator gets it through a projection (T. Miyato, M. Koyama, "cGANs with Projection Discriminator",
+ICLR 2018).
 """
 
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tenfold.settings import Cgan
 
 
 class Residual(nn.Module):
-    """A body with its input added to what it makes of it; `shortcut` brings the input to the output's shape."""
+    """body(x) + shortcut(x); `shortcut` brings the input to the output's shape."""
 
     def __init__(self, body: nn.Module, shortcut: nn.Module | None = None) -> None:
         super().__init__()
@@ -30,8 +29,8 @@ class Residual(nn.Module):
 class Generator(nn.Module):
     """z float (N, Z) and labels (N,) to images float (N, 1, 28, 28) in [0, 1].
 
-    With a trunk of 14 the work is done at 7x7 and 14x14, and a pixel shuffle makes 28x28 of four channels, which
-    costs a fraction of the convolutions at full size that a trunk of 28 has.
+    It works at 7x7 and 14x14. A pixel shuffle makes 28x28 of four channels, which costs a fraction of convolutions
+    at full size.
     """
 
     def __init__(self, settings: Cgan) -> None:
@@ -52,7 +51,8 @@ class Generator(nn.Module):
             nn.ReLU(),
             Residual(refine) if settings.skip else refine,
             nn.ReLU(),
-            *_to_full_size(narrow, settings.trunk),
+            nn.Conv2d(narrow, 4, 3, padding=1),
+            nn.PixelShuffle(2),
         )
         self.wide = wide
 
@@ -63,30 +63,17 @@ class Generator(nn.Module):
         return images
 
 
-def _to_full_size(channels: int, trunk: int) -> list[nn.Module]:
-    if trunk == 14:
-        return [nn.Conv2d(channels, 4, 3, padding=1), nn.PixelShuffle(2)]
-    half = channels // 2
-    return [
-        nn.ConvTranspose2d(channels, half, 4, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(half),
-        nn.ReLU(),
-        nn.Conv2d(half, 1, 3, padding=1),
-    ]
-
-
 class Discriminator(nn.Module):
     """images float (N, 1, 28, 28) in [0, 1] and labels (N,) to scores (N,), higher = more real."""
 
     def __init__(self, settings: Cgan) -> None:
         super().__init__()
         narrow, wide = 2 * settings.width, 4 * settings.width
-        self.projects = settings.condition == "projection"
         second: nn.Module = nn.Conv2d(narrow, wide, 4, stride=2, padding=1)
         if settings.skip:
             second = Residual(second, nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(narrow, wide, 1)))
         self.body = nn.Sequential(
-            nn.Conv2d(1 if self.projects else 11, narrow, 4, stride=2, padding=1),
+            nn.Conv2d(1, narrow, 4, stride=2, padding=1),
             nn.LeakyReLU(0.2),
             second,
             nn.LeakyReLU(0.2),
@@ -95,17 +82,10 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(0.2),
         )
         self.score = nn.Linear(wide, 1)
-        if self.projects:
-            self.embedding = nn.Embedding(10, wide)
+        self.embedding = nn.Embedding(10, wide)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Scores."""
-        images = images * 2 - 1
-        if not self.projects:
-            planes = F.one_hot(labels, 10).to(images.dtype)[:, :, None, None].expand(-1, -1, *images.shape[2:])
-            images = torch.cat([images, planes], 1)
-        features = self.body(images)
-        scores: Tensor = self.score(features).squeeze(1)
-        if self.projects:
-            scores = scores + (features * self.embedding(labels)).sum(1)
+        features = self.body(images * 2 - 1)
+        scores: Tensor = self.score(features).squeeze(1) + (features * self.embedding(labels)).sum(1)
         return scores

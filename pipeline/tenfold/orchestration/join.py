@@ -1,69 +1,69 @@
-"""Parts of one run, each fitted by `tenfold run --only` on a machine of its own, brought together in one folder."""
+"""Parts of one run, each fitted by `tenfold run --only` on a machine of its own, collected in one folder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
+from tenfold.data.overlap import DataRecord
 from tenfold.errors import BadInput
 from tenfold.orchestration import subset, transfer
 from tenfold.orchestration.plan import Plan
 from tenfold.settings import Settings, differences, to_table
 from tenfold.storage.completion import finished
+from tenfold.storage.epoch_log import Stage
 from tenfold.storage.lock import hold
 from tenfold.storage.run_folder import DATA, RunFolder
-from tenfold.training.tasks import CGAN_STAGE, CLASSIFIER_STAGE, trained
+from tenfold.training.task_folder import is_trained
 
 
 def join(parts: Sequence[Path], out: Path) -> tuple[Settings, list[str]]:
     """Copy what the parts have fitted into the folder `out`, which may hold some of the same run already.
 
-    Gives the settings of all of them, and what is left to fit, in the words of `--only`. Raises BadInput where
+    Returns the settings that all share, and what remains to be fitted, as `--only` takes it. Raises BadInput where
     settings or digits differ or a part is unfinished, before anything is written.
     """
     if len({folder.resolve() for folder in [*parts, out]}) <= len(parts):
         raise BadInput("join: a folder is named twice; name each part once, and another --out")
     runs = [RunFolder(part) for part in parts]
-    settings, digits = runs[0].settings(), runs[0].read_json(DATA)
+    settings, record = runs[0].settings(), DataRecord.load(runs[0])
     for run in [*runs, RunFolder(out)] if (out / DATA).exists() else runs:
-        found = differences(to_table(settings), to_table(run.settings()), "there")
-        if found:
-            raise BadInput(
-                f"{run.path}: has other settings than {parts[0]} ({'; '.join(found)}); join parts of one run"
-            )
-        its = run.read_json(DATA)
-        if any(its[name] != digits[name] for name in ("train_sha256", "test_sha256")):
-            raise BadInput(f"{run.path}: was run on other digits than {parts[0]}; join parts on the same files")
+        changed = differences(to_table(run.settings()), to_table(settings))
+        if changed:
+            raise BadInput(f"{run.path}: other settings than {parts[0]} ({'; '.join(changed)}); join parts of one run")
+        if not DataRecord.load(run).same_digits(record):
+            raise BadInput(f"{run.path}: other digits than {parts[0]}; join parts that ran on the same files")
     fitted = [_fitted(run, settings) for run in runs]
-    with hold(out, settings, fresh=False) as together:
-        together.write_json(DATA, digits)
+    with hold(out, settings, fresh=False) as joined:
+        joined.write_json(DATA, runs[0].read_json(DATA))
         for run, names in zip(runs, fitted, strict=True):
             for name in names:
-                _copy(run, together, name)
-        return settings, subset.remaining(settings, together)
+                _copy(run, joined, name)
+        return settings, subset.remaining(settings, joined)
 
 
 def _fitted(run: RunFolder, settings: Settings) -> list[str]:
     """The names of the trainings in a part. Raises BadInput where one is unfinished, or there is none."""
-    begun = [place for place in Plan(settings, run).places() if place.exists()]
-    for place in begun:
-        if not trained(place):
-            raise BadInput(f"{run.path}: {place.name} is unfinished in it; let the same `tenfold run` end first")
+    begun = [folder for folder in Plan(settings, run).folders() if folder.exists()]
+    for folder in begun:
+        if not is_trained(folder):
+            raise BadInput(f"{run.path}: {folder.name} is unfinished; let the same `tenfold run` finish first")
     if not begun:
-        raise BadInput(f"{run.path}: nothing is fitted in it yet; let the same `tenfold run` end first")
-    return [place.name for place in begun]
+        raise BadInput(f"{run.path}: nothing is fitted yet; let the same `tenfold run` finish first")
+    return [folder.name for folder in begun]
 
 
-def _copy(run: RunFolder, together: RunFolder, name: str) -> None:
-    """One training's lines of the log, then its files; done.json comes last, so a kill leaves nothing half."""
-    there = finished(together.path / name)
-    if there is not None:
-        if there != finished(run.path / name):
-            print(f"note: {name} came out otherwise in {run.path} than in another part, which is kept")
+def _copy(run: RunFolder, joined: RunFolder, name: str) -> None:
+    """One training's lines of the log, then its files, done.json last, so that a kill leaves nothing half-done."""
+    existing = finished(joined.path / name)
+    if existing is not None:
+        if existing != finished(run.path / name):
+            print(f"note: {name} differs between {run.path} and another part, which is used")
         return
-    for stage in (CGAN_STAGE, CLASSIFIER_STAGE):
-        together.forget_epochs_after(name, stage, 0)
-    for line in run.epochs():
-        if line["task"] == name:
-            together.append_epoch(line)
-    transfer.write(together, transfer.read(run, name))
+    for stage in get_args(Stage):
+        joined.epoch_log.cut(name, stage, 0)
+    for epoch in run.epoch_log.read():
+        if epoch.task == name:
+            joined.epoch_log.append(epoch)
+    transfer.write(joined, transfer.read(run, name))

@@ -1,4 +1,4 @@
-"""Which trainings a run consists of, and which of them are left to do."""
+"""Which trainings a run consists of, and which of them remain."""
 
 from __future__ import annotations
 
@@ -11,212 +11,206 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from tenfold.data.digits import Digits
 from tenfold.data.folds import NOT_VALIDATED
 from tenfold.errors import BadInput
 from tenfold.models.inference import sampler
-from tenfold.models.weights import GENERATOR, load_generator
-from tenfold.orchestration import pool
+from tenfold.models.weights import load_generator
+from tenfold.orchestration.pool import Task
 from tenfold.orchestration.progress import Planned
 from tenfold.orchestration.warm_start import Parent
 from tenfold.seeds import ALL_DIGITS, RESERVE, SeedStream
-from tenfold.settings import CAS_EPOCHS, Settings, final_generator_settings, light_settings, scoring_settings
-from tenfold.storage.run_folder import RunFolder
+from tenfold.settings import CAS_EPOCHS, Cgan, Settings
+from tenfold.storage.epoch_log import Stage
+from tenfold.storage.run_folder import GENERATOR, RunFolder
 from tenfold.training import fit_classifier, fit_generator
-from tenfold.training.tasks import (
-    CGAN_STAGE,
-    CLASSIFIER_STAGE,
-    ClassifierTask,
-    GeneratorTask,
-    collapsed,
-    fit_classifier_task,
-    fit_generator_task,
-    prepare,
-    trained,
-)
+from tenfold.training.task_folder import has_collapsed, is_trained, prepare
+from tenfold.training.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
 
 CAS_DIGITS: Final = 42_000  # as many as the competition has to train on, balanced
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The trainings of one run, in three rounds.
+    """The trainings of one run, in three rounds, each of which needs the one before.
 
-    A fold's nets are shown the digits of its generator, and the generator that ships is scored once it is fitted.
+    First the folds' generators, then all nets and the final generator, then the nets that score the final generator.
     """
 
     settings: Settings
     folder: RunFolder
     only: frozenset[str] | None = None  # names of the trainings to do here; None for all
 
-    @property
-    def _expands(self) -> bool:
-        return self.settings.cgan.share > 0
+    def folders(self) -> list[Path]:
+        """The folder of every training of the first two rounds."""
+        return [*self._fold_generators(), self.folder.generator, *self._fold_nets(), self.folder.light]
+
+    def is_done(self) -> bool:
+        """Whether nothing remains and every file of every training is unchanged."""
+        return all(is_trained(folder) for folder in self.folders())
+
+    def prepare(self) -> list[str]:
+        """Have every training that remains continue from what is intact; a sentence for each that starts anew."""
+        settings = self.settings
+        pair = fit_generator.outline(settings.cgan)
+        net, light = fit_classifier.outline(settings.net), fit_classifier.outline(settings.light_net)
+        outlines: list[tuple[Stage, Path, dict[str, nn.Module]]] = [
+            *(("cgan", folder, pair) for folder in (*self._fold_generators(), self.folder.generator)),
+            *(("classifier", folder, net) for folder in self._fold_nets()),
+            *(("classifier", folder, light) for folder in (self.folder.light, *self._scorers())),
+        ]
+        sentences = [prepare(self.folder, folder, stage, outline) for stage, folder, outline in outlines]
+        return [sentence for sentence in sentences if sentence]
+
+    def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
+        """Raise BadInput where a batch would hold more digits than there are to train on."""
+        fit, cgan = self.settings.fit, self.settings.cgan
+        in_a_fold = len(fold_of) - int(np.bincount(fold_of[fold_of != NOT_VALIDATED]).max())
+        for name, size in (("fit.batch-size", fit.batch_size), ("cgan.batch-size", cgan.batch_size)):
+            if size > in_a_fold:
+                raise BadInput(f"{name}: must be at most {in_a_fold:,}, the digits that a fold trains on, got {size}")
+        reserved = int((fold_of == NOT_VALIDATED).sum())
+        if cgan.reserve and cgan.batch_size > reserved:
+            raise BadInput(
+                f"cgan.batch-size: must be at most {reserved:,}, the digits in the reserve, got {cgan.batch_size}; "
+                "lower it or raise --cgan.reserve"
+            )
+
+    def fold_generator_tasks(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[Task]:
+        """First round: the folds' generators, each fitted on what its fold trains on, or one on the reserve."""
+        seed, cgan = self.settings.seed, self.settings.cgan
+        parts = [(self.folder.fold_generator(fold), SeedStream(seed, fold), fold_of != fold) for fold in self._folds]
+        if cgan.reserve:
+            parts = [(self.folder.reserve_generator, SeedStream(seed, RESERVE), fold_of == NOT_VALIDATED)]
+        for folder, seeds, rows in parts if cgan.share else ():
+            if self._remains(folder):
+                yield self._generator_task(folder, cgan, seeds, digits.take(rows))
+
+    def net_tasks(self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None) -> Iterator[Task]:
+        """Second round: the final generator, the folds' nets, the light net.
+
+        The generator takes longest, so it comes first. The light net, the shortest in `best`, comes last: it fills
+        one worker's time while another fits the last of the folds' nets.
+        """
+        settings = self.settings
+        if self._remains(self.folder.generator):
+            seeds = SeedStream(settings.seed, ALL_DIGITS)
+            yield self._generator_task(self.folder.generator, settings.final_cgan, seeds, digits)
+        for fold, net in product(self._folds, range(settings.nets)):
+            folder = self.folder.net(fold, net)
+            if self._remains(folder):
+                task = ClassifierTask(
+                    name=folder.name,
+                    run=self.folder,
+                    seeds=SeedStream(settings.seed, fold, net),
+                    compute=settings.compute,
+                    cgan=settings.cgan,
+                    train=digits.take(fold_of != fold),
+                    net=settings.net,
+                    fit=settings.fit,
+                    warp=settings.warp,
+                    validation=digits.take(fold_of == fold),
+                    generator=self._usable_generator(fold),
+                    init=parent.net(fold, net) if parent else None,
+                )
+                yield Task(task.name, fit_classifier_task, task)
+        if self._remains(self.folder.light):
+            init = parent.light if parent else None
+            yield self._light_task(self.folder.light, SeedStream(settings.seed, ALL_DIGITS), digits, init=init)
+
+    def scoring_tasks(self, test: Digits, n: int = CAS_DIGITS) -> Iterator[Task]:
+        """Third round: nets that each learn from `n` digits of the final generator alone and predict the test digits.
+
+        None where `test` has no labels; they serve the record alone.
+        """
+        for seed, folder in enumerate(self._scorers()):
+            if test.labels is not None and not is_trained(folder):
+                seeds = SeedStream(self.settings.seed, ALL_DIGITS, seed)
+                yield self._light_task(folder, seeds, self._generated(seeds, n), validation=test)
+
+    def collapsed(self) -> list[str]:
+        """The names of collapsed generators; a fold's is used for nothing."""
+        generators = (*self._fold_generators(), self.folder.generator)
+        return [folder.name for folder in generators if has_collapsed(folder, self.settings.cgan)]
+
+    def planned(self) -> list[Planned]:
+        """The trainings to do here with their epochs, for a forecast."""
+        settings = self.settings
+        every = [
+            *(Planned(folder.name, "fold generator", settings.cgan.epochs) for folder in self._fold_generators()),
+            *(Planned(folder.name, "net", settings.fit.epochs) for folder in self._fold_nets()),
+            Planned(self.folder.light.name, "light", settings.light.epochs),
+            Planned(self.folder.generator.name, "generator", settings.generator.epochs),
+            *(Planned(folder.name, "scorer", CAS_EPOCHS) for folder in self._scorers()),
+        ]
+        return [training for training in every if self._is_included(training.name)]
 
     @property
     def _folds(self) -> range:
         return range(self.settings.folds)
 
-    def places(self) -> list[Path]:
-        """The folder of every training of the first two rounds."""
-        return [*self._fold_generators(), self.folder.generator, *self._fold_nets(), self.folder.light]
-
     def _fold_generators(self) -> list[Path]:
-        """Of the generators whose digits the folds' nets are shown."""
-        return list(dict.fromkeys(expanding(self.settings, self.folder, fold) for fold in self._folds if self._expands))
+        """Folders of the generators whose digits the folds' nets learn from."""
+        folders = [generator_folder(self.settings, self.folder, fold) for fold in self._folds]
+        return list(dict.fromkeys(folders)) if self.settings.cgan.share else []
 
     def _fold_nets(self) -> list[Path]:
         return [self.folder.net(fold, net) for fold, net in product(self._folds, range(self.settings.nets))]
 
-    def done(self) -> bool:
-        """Whether nothing is left, every file of every training being as it was when the training was done."""
-        return all(trained(place) for place in self.places())
-
-    def made_ready(self) -> list[str]:
-        """Have every training that is left go on from what is whole; a sentence for each that starts anew."""
-        settings = self.settings
-        players, nets = fit_generator.outline(settings.cgan), fit_classifier.outline(settings.net)
-        said = [prepare(self.folder, place, CGAN_STAGE, players) for place in self._fold_generators()]
-        said += [prepare(self.folder, place, CLASSIFIER_STAGE, nets) for place in self._fold_nets()]
-        said.append(
-            prepare(
-                self.folder, self.folder.light, CLASSIFIER_STAGE, fit_classifier.outline(light_settings(settings).net)
-            )
-        )
-        said.append(prepare(self.folder, self.folder.generator, CGAN_STAGE, players))
-        scorer = fit_classifier.outline(scoring_settings(settings).net)
-        said += [prepare(self.folder, place, CLASSIFIER_STAGE, scorer) for place in self._scorers()]
-        return [sentence for sentence in said if sentence]
-
-    def _wanted(self, name: str) -> bool:
-        return self.only is None or name in self.only
-
-    def _left(self, place: Path) -> bool:
-        return self._wanted(place.name) and not trained(place)
-
-    def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
-        """Raise BadInput where a batch holds more digits than there are to train on."""
-        settings = self.settings
-        in_a_fold = len(fold_of) - int(np.bincount(fold_of[fold_of != NOT_VALIDATED]).max())
-        for name, size in (("fit.batch-size", settings.fit.batch_size), ("cgan.batch-size", settings.cgan.batch_size)):
-            if size > in_a_fold:
-                raise BadInput(
-                    f"{name}: is {size} where a fold trains on {in_a_fold:,} digits; ask for no more than that"
-                )
-        reserved = int((fold_of == NOT_VALIDATED).sum())
-        if settings.cgan.reserve and settings.cgan.batch_size > reserved:
-            raise BadInput(
-                f"cgan.batch-size: is {settings.cgan.batch_size} where the reserve holds {reserved:,} digits; "
-                "ask for no more than that, or for a larger --cgan.reserve"
-            )
-
-    def first_round(self, digits: Digits, fold_of: npt.NDArray[np.int64]) -> Iterator[pool.Task]:
-        """What is left of the folds' generators, each fitted on what its fold trains on, or on the reserve."""
-        if self.settings.cgan.reserve:
-            place = self.folder.reserve_generator
-            if self._left(place):
-                reserved = digits.take(fold_of == NOT_VALIDATED)
-                yield self._generator(place, self.settings, SeedStream(self.settings.seed, RESERVE), reserved)
-            return
-        for fold in self._folds:
-            place = self.folder.fold_generator(fold)
-            if self._expands and self._left(place):
-                train = digits.take(fold_of != fold)
-                yield self._generator(place, self.settings, SeedStream(self.settings.seed, fold), train)
-
-    def collapsed(self) -> list[str]:
-        """The names of the generators that have collapsed; those of the folds are used for nothing."""
-        every = (*self._fold_generators(), self.folder.generator)
-        return [place.name for place in every if collapsed(place, self.settings.cgan)]
-
-    def second_round(
-        self, digits: Digits, fold_of: npt.NDArray[np.int64], parent: Parent | None
-    ) -> Iterator[pool.Task]:
-        """What is left of the generator that ships, of the folds' nets and of the light net.
-
-        The generator takes longest, so it comes first. The light net, which in `best` is the shortest, comes last:
-        it fills a worker's time beside the last of the folds' nets.
-        """
-        if self._left(self.folder.generator):
-            stream = SeedStream(self.settings.seed, ALL_DIGITS)
-            yield self._generator(self.folder.generator, final_generator_settings(self.settings), stream, digits)
-        for fold, net in product(self._folds, range(self.settings.nets)):
-            place = self.folder.net(fold, net)
-            if self._left(place):
-                argument = ClassifierTask(
-                    self.settings,
-                    SeedStream(self.settings.seed, fold, net),
-                    train=digits.take(fold_of != fold),
-                    validation=digits.take(fold_of == fold),
-                    generator=self._shown(fold),
-                    init=parent.net(fold, net) if parent else None,
-                    name=place.name,
-                    run=self.folder,
-                )
-                yield pool.Task(place.name, fit_classifier_task, argument)
-        if self._left(self.folder.light):
-            argument = ClassifierTask(
-                light_settings(self.settings),
-                SeedStream(self.settings.seed, ALL_DIGITS),
-                train=digits,
-                validation=None,
-                generator=None,  # the one that ships is used for nothing else
-                init=parent.light if parent else None,
-                name=self.folder.light.name,
-                run=self.folder,
-            )
-            yield pool.Task(self.folder.light.name, fit_classifier_task, argument)
-
-    def third_round(self, test: Digits, n: int = CAS_DIGITS) -> Iterator[pool.Task]:
-        """What is left of the nets that score the generator: each learns from `n` of its digits and reads the test's.
-
-        `test` is labelled, for the record alone.
-        """
-        for seed, place in enumerate(self._scorers()):
-            if not trained(place):
-                stream = SeedStream(self.settings.seed, ALL_DIGITS, seed)
-                drawn = self._drawn(stream, n)
-                argument = ClassifierTask(
-                    scoring_settings(self.settings), stream, drawn, test, None, None, place.name, self.folder
-                )
-                yield pool.Task(place.name, fit_classifier_task, argument)
-
     def _scorers(self) -> list[Path]:
         return [self.folder.cas(seed) for seed in range(self.settings.cgan.cas_seeds)]
 
-    def _drawn(self, stream: SeedStream, n: int) -> Digits:
-        """`n` digits of the generator that ships, as many of each class."""
+    def _is_included(self, name: str) -> bool:
+        return self.only is None or name in self.only
+
+    def _remains(self, folder: Path) -> bool:
+        return self._is_included(folder.name) and not is_trained(folder)
+
+    def _usable_generator(self, fold: int) -> str | None:
+        """The name of the generator whose digits a fold's nets learn from."""
+        if not self.settings.cgan.share:
+            return None
+        folder = generator_folder(self.settings, self.folder, fold)
+        return None if has_collapsed(folder, self.settings.cgan) else folder.name
+
+    def _generator_task(self, folder: Path, cgan: Cgan, seeds: SeedStream, train: Digits) -> Task:
+        task = GeneratorTask(
+            name=folder.name, run=self.folder, seeds=seeds, compute=self.settings.compute, cgan=cgan, train=train
+        )
+        return Task(task.name, fit_generator_task, task)
+
+    def _light_task(
+        self, folder: Path, seeds: SeedStream, train: Digits, validation: Digits | None = None, init: Path | None = None
+    ) -> Task:
+        """A net like the light net: it learns from no generator beside `train`."""
+        settings = self.settings
+        task = ClassifierTask(
+            name=folder.name,
+            run=self.folder,
+            seeds=seeds,
+            compute=settings.compute,
+            cgan=settings.cgan,
+            train=train,
+            net=settings.light_net,
+            fit=settings.scoring_fit if validation else settings.light_fit,
+            warp=settings.warp,
+            validation=validation,
+            generator=None,
+            init=init,
+        )
+        return Task(task.name, fit_classifier_task, task)
+
+    def _generated(self, seeds: SeedStream, n: int) -> Digits:
+        """`n` digits of the final generator, balanced over the classes."""
         cgan = self.settings.cgan
         sample = sampler(load_generator(self.folder.generator / GENERATOR, cgan), cgan.z_dim)
         labels = torch.arange(n) % 10
-        images = sample(labels, torch.Generator().manual_seed(stream.seed_of("cas")))
+        images = sample(labels, torch.Generator().manual_seed(seeds.seed_of("cas")))
         return Digits.of("generated", images.numpy(), labels.numpy())
 
-    def _shown(self, fold: int) -> str | None:
-        """The name of the generator whose digits a fold's nets are shown."""
-        if not self._expands:
-            return None
-        place = expanding(self.settings, self.folder, fold)
-        return None if collapsed(place, self.settings.cgan) else place.name
 
-    def planned(self) -> list[Planned]:
-        """The wanted trainings with their epochs, for a forecast."""
-        settings = self.settings
-        every = [
-            *(Planned(place.name, "fold generator", settings.cgan.epochs) for place in self._fold_generators()),
-            *(Planned(place.name, "net", settings.fit.epochs) for place in self._fold_nets()),
-            Planned(self.folder.light.name, "light", settings.light.epochs),
-            Planned(self.folder.generator.name, "generator", settings.generator.epochs),
-            *(Planned(place.name, "scorer", CAS_EPOCHS) for place in self._scorers()),
-        ]
-        return [training for training in every if self._wanted(training.name)]
-
-    def _generator(self, place: Path, settings: Settings, stream: SeedStream, train: Digits) -> pool.Task:
-        argument = GeneratorTask(settings, stream, train, place.name, self.folder)
-        return pool.Task(place.name, fit_generator_task, argument)
-
-
-def expanding(settings: Settings, folder: RunFolder, fold: int) -> Path:
-    """The folder of the generator whose digits a fold's nets are shown, where settings ask for any."""
+def generator_folder(settings: Settings, folder: RunFolder, fold: int) -> Path:
+    """The folder of the generator whose digits a fold's nets learn from, if the settings ask for any."""
     return folder.reserve_generator if settings.cgan.reserve else folder.fold_generator(fold)

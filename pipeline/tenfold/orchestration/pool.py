@@ -1,7 +1,7 @@
-"""Where tasks run: a fresh process each, several side by side.
+"""Where tasks run: each in a fresh process, several side by side.
 
-A task writes its results into the run's folder, so nothing but progress passes back. A process a task keeps
-memory bounded and lets a killed one be named.
+A task writes its results into the run's folder, so only progress comes back. One process per task bounds memory, and
+lets a killed task be named.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from typing import Any, Final
 
 from tenfold.errors import BadInput, RunFailed
 
-STOPS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
-GONE: Final = (EOFError, BrokenPipeError, ConnectionResetError)  # what one process sees of another that has ended
+STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+PEER_GONE: Final = (EOFError, BrokenPipeError, ConnectionResetError)  # raised when the other process has ended
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[Any], None]
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
     try:
         while True:
             for task in islice(waiting, workers - len(running)):
-                with _stops_put_off():
-                    connection, process = _started(task.name)
+                with _stops_deferred():
+                    connection, process = _start(task.name)
                     running[connection] = task, process
-                with suppress(*GONE):  # which is found out below
+                with suppress(*PEER_GONE):  # noticed below
                     connection.send(task)
             if not running:
                 return
@@ -59,32 +59,47 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
                 task, process = running[ready]
                 try:
                     kind, message = ready.recv()
-                except GONE:  # and it had said all it had to say
+                except PEER_GONE:  # after its last message
                     process.join()
                     del running[ready]
-                    _check(task, process)
+                    _check_exit(task, process)
                     continue
                 if kind == "failed":
                     raise message
                 report(message)
     finally:
         for _, process in running.values():
-            process.kill()  # nothing is lost: results appear whole or not at all
+            process.kill()  # loses nothing: results appear whole or not at all
         for _, process in running.values():
             process.join()
 
 
-def _started(name: str) -> tuple[Connection, BaseProcess]:
+def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
+    """Do the `work` of a task in this process; return what went wrong as an exception that can be pickled."""
+    try:
+        work()
+    except BadInput as error:
+        return error
+    except RunFailed as error:
+        return RunFailed(f"{name}: {error}")
+    except OSError as error:
+        return RunFailed(f"{name}: {error}; make room or fix the cause, and the same command continues")
+    except Exception as error:  # a bug of ours: show where
+        return RunFailed(f"{name}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+    return None
+
+
+def _start(name: str) -> tuple[Connection, BaseProcess]:
     """A process that waits for its task.
 
-    The task is no argument of it: those are written into a pipe whose other end the driver holds as well, so
-    that it would wait for ever, deaf to any stop, for a process that was killed before it had read them all.
+    The task is sent afterwards instead of passed as an argument. Arguments are written into a pipe whose other end
+    this process holds as well: if the new process were killed before it had read them, this one would wait forever.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), name=name, daemon=True)
     resource_tracker.ensure_running()  # its own start would unblock the signals again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # inherited: a stop is the driver's to answer
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited: only the driver reacts to a stop
     try:
         process.start()
     finally:
@@ -94,10 +109,10 @@ def _started(name: str) -> tuple[Connection, BaseProcess]:
 
 
 @contextmanager
-def _stops_put_off() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait until a process is started whole, and stands among those to be killed.
+def _stops_deferred() -> Iterator[None]:
+    """Delay Ctrl-C and SIGTERM until a new process has started and is listed among those to be killed.
 
-    Blocking them would not do: another thread may take a signal, and Python answers it in the main one.
+    Blocking the signals would not do: another thread may receive one, and Python handles it in the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -105,7 +120,7 @@ def _stops_put_off() -> Iterator[None]:
     caught: list[int] = []
     before: dict[signal.Signals, Any] = {}
     try:
-        for stop in STOPS:
+        for stop in STOP_SIGNALS:
             before[stop] = signal.getsignal(stop)
             signal.signal(stop, lambda number, _: caught.append(number))
         yield
@@ -116,48 +131,33 @@ def _stops_put_off() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _check(task: Task, process: BaseProcess) -> None:
+def _check_exit(task: Task, process: BaseProcess) -> None:
     code = process.exitcode
     if code == -signal.SIGKILL:
         raise RunFailed(
-            f"{task.name}: its process was killed, most likely for want of memory; "
+            f"{task.name}: its process was killed, most likely because memory ran out; "
             "the same command continues from the last epoch (fewer --workers need less)"
         )
     if code:
         raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
 
 
-def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
-    """Do the `work` of a task in this process; what went wrong, as it is to be told and as it can travel."""
-    try:
-        work()
-    except BadInput as error:
-        return error
-    except RunFailed as error:
-        return RunFailed(f"{name}: {error}")
-    except OSError as error:
-        return RunFailed(f"{name}: {error}; make room or mend it, and the same command continues")
-    except Exception as error:  # a fault of ours: the driver shows where
-        return RunFailed(f"{name}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
-    return None
-
-
 def _work(connection: Connection) -> None:
-    _die_with_the_driver()
+    _exit_with_parent()
     with connection:
         try:
             task: Task = connection.recv()
-        except GONE:
+        except PEER_GONE:
             return
-        failed = failure(
+        error = failure(
             task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record)))
         )
-        if failed:
-            connection.send(("failed", failed))
+        if error:
+            connection.send(("failed", error))
 
 
-def _die_with_the_driver() -> None:
-    """End this process as soon as the one that started it is gone, killed hard included."""
+def _exit_with_parent() -> None:
+    """End this process as soon as its parent has ended, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,4 +1,4 @@
-"""A part of a run's trainings by name, for machines that share nothing: each fits its own, `tenfold join` collects.
+"""`--only`: a subset of a run's trainings, for machines that share nothing. Each fits its own; `tenfold join` collects.
 
 What others call the seeds of a fold are its nets here.
 """
@@ -9,53 +9,53 @@ from pathlib import Path
 from typing import Final
 
 from tenfold.errors import BadInput
-from tenfold.orchestration.plan import expanding
+from tenfold.orchestration.plan import generator_folder
 from tenfold.settings import Settings
 from tenfold.storage.run_folder import RunFolder
-from tenfold.training.tasks import trained
+from tenfold.training.task_folder import is_trained
 
 FORMS: Final = "fold=F, fold=F,net=N, light or generator"
 
 
-def select(words: str, settings: Settings) -> frozenset[str]:
-    """The names of the trainings that `words` mean, such as fold=2 or fold=2,net=1.
+def select(text: str, settings: Settings) -> frozenset[str]:
+    """The names of the trainings that `text` means, such as fold=2 or fold=2,net=1.
 
-    A fold's nets come with its generator, whose digits they are shown. Raises BadInput.
+    A fold's nets come with its generator, whose digits they learn from. Raises BadInput.
     """
     run = RunFolder(Path())
-    shipped = {place.name for place in (run.light, run.generator)}
-    if words in shipped:
-        return frozenset({words})
-    keys, values = zip(*(entry.partition("=")[::2] for entry in words.split(",")), strict=True)
+    alone = {folder.name for folder in (run.light, run.generator)}
+    if text in alone:
+        return frozenset({text})
+    keys, values = zip(*(entry.partition("=")[::2] for entry in text.split(",")), strict=True)
     if keys not in (("fold",), ("fold", "net")):
-        raise BadInput(f"only: is {words or 'empty'} where {FORMS} belongs")
+        raise BadInput(f"only: must be {FORMS}, got {text or 'nothing'}")
     fold = _number("fold", values[0], settings.folds)
     nets = range(settings.nets) if len(values) == 1 else [_number("net", values[1], settings.nets)]
-    return frozenset({expanding(settings, run, fold).name, *(run.net(fold, net).name for net in nets)})
+    return frozenset({generator_folder(settings, run, fold).name, *(run.net(fold, net).name for net in nets)})
 
 
 def remaining(settings: Settings, run: RunFolder) -> list[str]:
-    """What is still to be fitted in the folder of `run`, in the words that `chosen` reads."""
-    words = []
+    """What is still to be fitted in the folder of `run`, as `select` reads it."""
+    forms = []
     for fold in range(settings.folds):
-        nets = [net for net in range(settings.nets) if not trained(run.net(fold, net))]
-        expands = settings.cgan.share > 0
-        if len(nets) == settings.nets or (not nets and expands and not trained(expanding(settings, run, fold))):
-            words.append(f"fold={fold}")
+        nets = [net for net in range(settings.nets) if not is_trained(run.net(fold, net))]
+        generator_missing = settings.cgan.share > 0 and not is_trained(generator_folder(settings, run, fold))
+        if len(nets) == settings.nets or (not nets and generator_missing):
+            forms.append(f"fold={fold}")
         else:
-            words += [f"fold={fold},net={net}" for net in nets]
-    return words + [place.name for place in (run.light, run.generator) if not trained(place)]
+            forms += [f"fold={fold},net={net}" for net in nets]
+    return forms + [folder.name for folder in (run.light, run.generator) if not is_trained(folder)]
 
 
 def remaining_message(settings: Settings, run: RunFolder) -> str:
-    """What a person is told once a part is fitted in the folder of `run`."""
-    rest = remaining(settings, run)
-    if not rest:
-        return "nothing is left to fit: the same command without --only ends the run"
-    return f"left to fit, here or elsewhere: {', '.join(rest)}; `tenfold join` brings the folders together"
+    """What to do once a subset is fitted in the folder of `run`."""
+    forms = remaining(settings, run)
+    if not forms:
+        return "nothing remains to be fitted: the same command without --only completes the run"
+    return f"remains to be fitted, here or elsewhere: {', '.join(forms)}; then `tenfold join` collects the folders"
 
 
 def _number(name: str, text: str, count: int) -> int:
     if not text.isdecimal() or int(text) >= count:
-        raise BadInput(f"only: {name} is {text or 'empty'} where a whole number from 0 to {count - 1} belongs")
+        raise BadInput(f"only: {name} must be an integer from 0 to {count - 1}, got {text or 'nothing'}")
     return int(text)

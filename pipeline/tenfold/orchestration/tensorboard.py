@@ -1,20 +1,19 @@
-"""The epochs' log as event files for TensorBoard, for those who have it."""
+"""The epochs' log as event files for TensorBoard."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-Epoch = Mapping[str, Any]
+from tenfold.storage.epoch_log import Epoch
 
 
 class EventFiles:
-    """A folder of event files, one run of TensorBoard a training. What was there is written anew."""
+    """A folder of event files, one TensorBoard run per training. Existing files are written anew."""
 
     def __init__(self, folder: Path, done: Iterable[Epoch]) -> None:
         self.folder = folder
@@ -32,12 +31,10 @@ class EventFiles:
         for writer in self.writers.values():
             writer.close()
 
-    def epoch(self, record: Epoch) -> None:
+    def epoch(self, epoch: Epoch) -> None:
         """Add one epoch's numbers."""
-        task = record["task"]
-        if task not in self.writers:
-            self.writers[task] = SummaryWriter(str(self.folder / task))
-        for name, value in record.items():
-            if name.startswith(("loss", "validation", "variety", "seconds")):
-                self.writers[task].add_scalar(f"{record['stage']}/{name}", value, record["epoch"])
-        self.writers[task].flush()
+        if epoch.task not in self.writers:
+            self.writers[epoch.task] = SummaryWriter(str(self.folder / epoch.task))
+        for name, value in (epoch.numbers() | {"seconds": epoch.seconds}).items():
+            self.writers[epoch.task].add_scalar(f"{epoch.stage}/{name}", value, epoch.epoch)
+        self.writers[epoch.task].flush()

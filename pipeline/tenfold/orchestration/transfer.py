@@ -1,7 +1,7 @@
-"""A training that travels: what it begins with goes along, and every file it writes comes home.
+"""A training that runs on another machine: its inputs travel with it, and every file it writes comes back.
 
-The machine it travels to shares nothing with this one, so it works in a temporary folder there; only the
-process that holds the run's folder writes in it.
+That machine shares nothing with this one, so the training works in a temporary folder there. Only the process that
+holds the run's folder writes in it.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
 from tenfold.errors import BadInput, RunFailed
-from tenfold.models.weights import GENERATOR
 from tenfold.orchestration import pool
 from tenfold.storage import atomic
 from tenfold.storage.completion import DONE
-from tenfold.storage.run_folder import RunFolder
+from tenfold.storage.epoch_log import Epoch
+from tenfold.storage.run_folder import GENERATOR, RunFolder
 from tenfold.training.tasks import ClassifierTask, GeneratorTask
 
-INIT: Final = "init.safetensors"  # the weights to begin with, where a training has travelled to
+INIT: Final = "init.safetensors"  # the initial weights, on the other machine
 NOWHERE: Final = RunFolder(Path())
 
 
 @dataclass(frozen=True)
 class Parcel:
-    """A training and the files that it begins with, by path below its run's folder."""
+    """A training and its input files, by path below its run's folder."""
 
-    task: pool.Task  # whose argument's run is nowhere
+    task: pool.Task  # the `run` of its argument is NOWHERE
     files: Mapping[str, bytes]
 
     def unpacked(self, run: RunFolder) -> pool.Task:
-        """The training in the folder of `run`, its files beside it."""
+        """The training in the folder of `run`, with its files."""
         write(run, self.files)
         training = replace(self.task.argument, run=run)
         if INIT in self.files:
@@ -42,24 +42,24 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a training sends home: after an epoch, and when it ends."""
+    """What a training sends back after each epoch, and when it ends."""
 
-    record: dict[str, Any] | None  # the epoch's; None at the end
+    epoch: Epoch | None  # None at the end
     files: dict[str, bytes]  # new or changed since the last delivery, by path below the run's folder
-    gone: frozenset[str]
+    removed: frozenset[str]
     failure: BadInput | RunFailed | None = None  # why it ended
 
     def accept(self, run: RunFolder) -> None:
-        """Do to the run's folder what a training of this machine would have done, in the same order."""
-        if self.record:
-            run.append_epoch(self.record)
+        """Do to the run's folder what a training on this machine would have done, in the same order."""
+        if self.epoch:
+            run.epoch_log.append(self.epoch)
         write(run, self.files)
-        for name in self.gone:
+        for name in self.removed:
             (run.path / name).unlink(missing_ok=True)
 
 
 def pack(task: pool.Task) -> Parcel:
-    """A plan's training as it stands in its run's folder, the checkpoint of an earlier start included."""
+    """A plan's training with its inputs, including the checkpoint of an earlier start."""
     training: GeneratorTask | ClassifierTask = task.argument
     files = read(training.run, training.name)
     if isinstance(training, ClassifierTask):
@@ -73,7 +73,7 @@ def pack(task: pool.Task) -> Parcel:
 
 
 def run_parcel(parcel: Parcel, deliver: Callable[[Delivery], None]) -> None:
-    """Do a parcel's work in a temporary folder. The last delivery, with no record, tells how it ended."""
+    """Do a parcel's work in a temporary folder. The last delivery, without an epoch, says how it ended."""
     name = parcel.task.name
     last: Delivery | None = None
 
@@ -82,37 +82,35 @@ def run_parcel(parcel: Parcel, deliver: Callable[[Delivery], None]) -> None:
         with TemporaryDirectory(prefix="tenfold-", ignore_cleanup_errors=True) as home:
             run = RunFolder(Path(home))
             task = parcel.unpacked(run)
-            watched = _Watched(run, name)
-            failed = pool.failure(
-                name, lambda: task.work(task.argument, lambda record: deliver(watched.delivery(record)))
-            )
-            last = watched.delivery(None, failed)
+            outbox = _Outbox(run, name)
+            error = pool.failure(name, lambda: task.work(task.argument, lambda epoch: deliver(outbox.delivery(epoch))))
+            last = outbox.delivery(None, error)
 
-    failed = pool.failure(name, work)
-    deliver(last or Delivery(None, {}, frozenset(), failed))  # only now: whoever has it may end this process
+    error = pool.failure(name, work)
+    deliver(last or Delivery(None, {}, frozenset(), error))  # at the very end: the receiver may kill this process
 
 
-class _Watched:
-    """One training's folder, and what of it has been sent home."""
+class _Outbox:
+    """One training's folder, and which of its files have been sent back."""
 
     def __init__(self, run: RunFolder, name: str) -> None:
         self.run, self.name = run, name
         self.sent = read(run, name)
 
-    def delivery(self, record: dict[str, Any] | None, failed: BadInput | RunFailed | None = None) -> Delivery:
+    def delivery(self, epoch: Epoch | None, error: BadInput | RunFailed | None = None) -> Delivery:
         before, self.sent = self.sent, read(self.run, self.name)
         new = {path: data for path, data in self.sent.items() if before.get(path) != data}
-        return Delivery(record, new, frozenset(before.keys() - self.sent.keys()), failed)
+        return Delivery(epoch, new, frozenset(before.keys() - self.sent.keys()), error)
 
 
 def read(run: RunFolder, name: str) -> dict[str, bytes]:
-    """The files of one training, by path below the run's folder; none where it has not begun."""
+    """The files of one training, by path below the run's folder; empty where it has not begun."""
     paths = [path for path in sorted((run.path / name).rglob("*")) if path.is_file()]
-    whole = [path for path in paths if not path.name.startswith(".")]  # not what a kill left of an atomic write
-    return {str(path.relative_to(run.path)): path.read_bytes() for path in whole}
+    complete = [path for path in paths if not path.name.startswith(".")]  # a killed atomic write leaves a hidden file
+    return {str(path.relative_to(run.path)): path.read_bytes() for path in complete}
 
 
 def write(run: RunFolder, files: Mapping[str, bytes]) -> None:
-    """The inverse of `read`: the one that declares the others whole comes last."""
+    """The inverse of `read`; done.json, which declares the others complete, comes last."""
     for name in sorted(files, key=lambda name: (Path(name).name == DONE, name)):
         atomic.write(run.path / name, files[name])

@@ -1,8 +1,7 @@
-"""Beginning with another run's nets: what those have seen counts as seen here.
+"""`--init`: starting from another run's weights. What those have seen counts as seen here.
 
-A net of this run begins with the net of the same number that the other run trained. If that one was trained
-on a digit that this run validates or is tested on, the score would be a leak, so every digit that any run
-up the line trained on is held against them.
+A net of this run starts from the other run's net of the same number. If that one was trained on a digit that this
+run validates or is tested on, the score would be a leak. So every digit that any ancestor trained on is checked.
 """
 
 from __future__ import annotations
@@ -10,83 +9,85 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tenfold.data.digits import Digits
 from tenfold.data.folds import NOT_VALIDATED
+from tenfold.data.overlap import DataRecord, Overlap
 from tenfold.errors import BadInput
-from tenfold.models.weights import CLASSIFIER
 from tenfold.settings import Settings
 from tenfold.storage.completion import finished
 from tenfold.storage.npz import read_npz
-from tenfold.storage.run_folder import DATA, OOF, RunFolder
+from tenfold.storage.run_folder import CLASSIFIER, OOF, RunFolder
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A finished run, as one that begins with its nets sees it."""
+    """A finished run whose weights another run starts from."""
 
     run: RunFolder
     settings: Settings
-    overlap: dict[str, Any]
+    overlap: Overlap
 
     def net(self, fold: int, net: int) -> Path:
-        """The weights to begin one of a fold's nets with."""
+        """The initial weights of one of a fold's nets."""
         return self.run.net(fold, net % self.settings.nets) / CLASSIFIER
 
     @property
     def light(self) -> Path:
-        """The weights to begin the light net with."""
+        """The initial weights of the light net."""
         return self.run.light / CLASSIFIER
 
 
-def parent(settings: Settings) -> Parent | None:
-    """The run that `settings` begin with. Raises BadInput where it is none, unfinished, or has other nets."""
+def load_parent(settings: Settings) -> Parent | None:
+    """The run that `settings.init` names. Raises BadInput where it is not a run, unfinished, or has other nets."""
     if settings.init is None:
         return None
     run = RunFolder(settings.init)
-    theirs = run.settings()
+    parent = run.settings()
     if finished(run.path) is None:
-        raise BadInput(f"init: {run.path} is not finished; run it to its end first")
-    asked = (settings.net.channels, settings.light.channels, settings.folds)
-    found = (theirs.net.channels, theirs.light.channels, theirs.folds)
-    for name, mine, its in zip(("net.channels", "light.channels", "folds"), asked, found, strict=True):
-        if mine != its:
-            raise BadInput(f"init: {run.path} has {name} {_shown(its)}, this run {_shown(mine)}; ask for the same")
-    return Parent(run, theirs, run.read_json(DATA)["overlap"])
+        raise BadInput(f"init: {run.path} is not finished; let that run finish first")
+    for name, theirs, ours in (
+        ("net.channels", parent.net.channels, settings.net.channels),
+        ("light.channels", parent.light.channels, settings.light.channels),
+        ("folds", parent.folds, settings.folds),
+    ):
+        if theirs != ours:
+            raise BadInput(f"init: {run.path} has {name} {_text(theirs)}, this run {_text(ours)}; use the same")
+    return Parent(run, parent, DataRecord.load(run).overlap)
 
 
-def guard(first: Parent, digits: Digits, fold_of: npt.NDArray[np.int64], test: Digits) -> None:
-    """Raise BadInput where a net to begin with has seen a digit that this run's net is validated or tested on."""
-    mine, tested = digits.fingerprints(), test.fingerprints()
-    for ancestor in _line(first):
-        stored = read_npz(ancestor.run.path / OOF, ("fingerprint", "fold", "reserved"), "give another --init")
+def guard(parent: Parent, digits: Digits, fold_of: npt.NDArray[np.int64], test: Digits) -> None:
+    """Raise BadInput where initial weights have seen a digit that this run validates or is tested on."""
+    own_fingerprints, test_fingerprints = digits.fingerprints(), test.fingerprints()
+    for ancestor in _ancestors(parent):
+        stored = read_npz(ancestor.run.path / OOF, ("fingerprint", "fold", "reserved"), "use another --init")
         seen = np.concatenate([stored["fingerprint"], stored["reserved"]])
-        their_fold = np.concatenate([stored["fold"], np.full(len(stored["reserved"]), NOT_VALIDATED)])
-        if ancestor.overlap["honest"]:  # a leaked one marks this run instead
-            _refuse(np.isin(tested, seen).sum(), ancestor, "is tested on")
+        ancestor_fold_of = np.concatenate([stored["fold"], np.full(len(stored["reserved"]), NOT_VALIDATED)])
+        if ancestor.overlap.honest:  # a leaked ancestor marks this run instead
+            _require_unseen(np.isin(test_fingerprints, seen).sum(), ancestor, "is tested on")
         for fold in range(int(fold_of.max()) + 1):
-            trained_on = seen[their_fold != fold]
-            _refuse(np.isin(mine[fold_of == fold], trained_on).sum(), ancestor, f"validates in fold {fold}")
+            trained_on = seen[ancestor_fold_of != fold]
+            rows = np.isin(own_fingerprints[fold_of == fold], trained_on).sum()
+            _require_unseen(rows, ancestor, f"validates in fold {fold}")
 
 
-def _line(first: Parent) -> Iterator[Parent]:
-    ancestor: Parent | None = first
+def _ancestors(parent: Parent) -> Iterator[Parent]:
+    ancestor: Parent | None = parent
     while ancestor:
         yield ancestor
-        ancestor = parent(ancestor.settings)
+        ancestor = load_parent(ancestor.settings)
 
 
-def _refuse(rows: int, ancestor: Parent, use: str) -> None:
+def _require_unseen(rows: int, ancestor: Parent, use: str) -> None:
     if rows:
         raise BadInput(
             f"init: the nets of {ancestor.run.path} were trained on {rows:,} digits that this run {use}; "
-            "begin with a run on the same files with the same --folds and --seed"
+            "start from a run on the same files with the same --folds and --seed"
         )
 
 
-def _shown(value: object) -> str:
+def _text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""Curves as inline SVG: text stays text, and what is black here takes the page's own colour, dark or light."""
+"""Figures as inline SVG. Text stays text; what is black here takes the page's own colour, dark or light."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tenfold.storage import cache, epoch_log
+from tenfold.storage.epoch_log import ClassifierEpoch, Epoch, GeneratorEpoch
 
 # matplotlib would keep its list of fonts in a folder of its own, and warn where it can't.
 os.environ.setdefault("MPLCONFIGDIR", cache.fonts())
@@ -24,7 +25,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from tenfold.evaluation.diagnostics import Bin
 
-INK: Final = "#010203"  # stands for the page's text colour, which is put in once the figure is drawn
+INK: Final = "#010203"  # replaced by the page's text colour once the figure is drawn
 COLOURS: Final = ("#d9822b", "#3a87c8", "#3f9b62", "#c44e52", "#8c6bb1", "#8a6d4b", "#c65f9e", "#7f8790", "#a3a02f")
 STAGE_COLOURS: Final = {"cgan": COLOURS[1], "classifier": COLOURS[0]}
 HALF: Final = (4.8, 3.2)  # inches: two of them side by side, or one below the other
@@ -44,30 +45,28 @@ STYLE: Final[dict[Any, Any]] = {
     "lines.linewidth": 1.6,
 }
 
-Epoch = Mapping[str, Any]
-
 
 @contextmanager
-def _drawn(name: str, width: float, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
-    """Axes to draw on; afterwards the list holds the SVG. `name` keeps the ids of several figures apart."""
-    finished: list[Markup] = []
+def _axes(name: str, width: float, height: float) -> Iterator[tuple[Axes, list[Markup]]]:
+    """Axes to draw on; afterwards the list holds the SVG. `name` makes the ids of several figures differ."""
+    svgs: list[Markup] = []
     with mpl.rc_context(STYLE | {"svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
         axis = figure.subplots()
         for ground in (figure.patch, axis.patch):
             ground.set_alpha(0)
-        yield axis, finished
+        yield axis, svgs
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
-    finished.append(Markup(svg[svg.index("<svg") :].replace(INK, "currentColor")))
+    svgs.append(Markup(svg[svg.index("<svg") :].replace(INK, "currentColor")))
 
 
-def losses(epochs: Sequence[Epoch]) -> Markup:
+def losses(epochs: Sequence[ClassifierEpoch]) -> Markup:
     """Every classifier's training loss against its epochs."""
-    with _drawn("losses", *HALF) as (axis, svg):
+    with _axes("losses", *HALF) as (axis, svg):
         for task, lines in _by_task(epochs).items():
-            axis.plot([line["epoch"] for line in lines], [line["loss"] for line in lines], label=task, alpha=0.85)
+            axis.plot([line.epoch for line in lines], [line.loss for line in lines], label=task, alpha=0.85)
         axis.set(ylabel="training loss")
         _over_epochs(axis, epochs)
         if len(axis.lines) <= len(COLOURS):
@@ -75,13 +74,15 @@ def losses(epochs: Sequence[Epoch]) -> Markup:
     return svg[0]
 
 
-def validation_errors(epochs: Sequence[Epoch]) -> Markup:
-    """Every fold's share of wrong answers to held-out digits against its epochs."""
-    with _drawn("validation", *HALF) as (axis, svg):
+def validation_errors(epochs: Sequence[ClassifierEpoch]) -> Markup:
+    """Every fold's error on held-out digits against its epochs."""
+    with _axes("validation", *HALF) as (axis, svg):
         for lines in _by_task(epochs).values():
-            if "validation_accuracy" in lines[0]:
-                wrong = [100 * (1 - line["validation_accuracy"]) for line in lines]
-                axis.plot([line["epoch"] for line in lines], wrong, alpha=0.85)
+            measured = [
+                (line.epoch, line.validation_accuracy) for line in lines if line.validation_accuracy is not None
+            ]
+            if measured:
+                axis.plot([epoch for epoch, _ in measured], [100 * (1 - a) for _, a in measured], alpha=0.85)
         axis.set(ylabel="validation error, %")
         axis.set_ylim(bottom=0)
         _over_epochs(axis, epochs)
@@ -89,40 +90,43 @@ def validation_errors(epochs: Sequence[Epoch]) -> Markup:
 
 
 def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
-    """Accuracy against sureness, as the nets said it and as the models say it."""
-    with _drawn("reliability", 4.6, 4.2) as (axis, svg):
-        axis.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--", label="as sure as right")
+    """Accuracy against confidence, before and after calibration."""
+    with _axes("reliability", 4.6, 4.2) as (axis, svg):
+        axis.plot([0, 1], [0, 1], color=INK, alpha=0.4, linewidth=1, linestyle="--", label="perfectly calibrated")
         for name, bins, colour in (("before", before, COLOURS[7]), ("after", after, COLOURS[0])):
             at = [entry.confidence for entry in bins]
             axis.plot(at, [entry.accuracy for entry in bins], "o-", color=colour, label=name, markersize=4)
-        axis.set(xlabel="how sure the answer was", ylabel="how often it was right", xlim=(0, 1.02), ylim=(0, 1.02))
+        axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
         axis.xaxis.set_major_formatter(PercentFormatter(1))
         axis.yaxis.set_major_formatter(PercentFormatter(1))
         axis.legend(loc="lower right", fontsize=9)
     return svg[0]
 
 
-def players(epochs: Sequence[Epoch]) -> Markup:
-    """Both players' losses against the generator's epochs."""
-    lines = {player: [line[f"loss_{player}"] for line in epochs] for player in ("discriminator", "generator")}
-    return _by_epoch("players", epochs, lines, "loss", bottom=0)
+def gan_losses(epochs: Sequence[GeneratorEpoch]) -> Markup:
+    """The losses of generator and discriminator against epochs."""
+    lines = {
+        "discriminator": [line.loss_discriminator for line in epochs],
+        "generator": [line.loss_generator for line in epochs],
+    }
+    return _by_epoch("gan-losses", epochs, lines, "loss", bottom=0)
 
 
-def scores(epochs: Sequence[Epoch]) -> Markup:
-    """What the discriminator gives real and generated digits against the generator's epochs."""
-    lines = {kind: [line[f"score_{kind}"] for line in epochs] for kind in ("real", "generated")}
+def scores(epochs: Sequence[GeneratorEpoch]) -> Markup:
+    """The discriminator's mean scores of real and generated digits against epochs."""
+    lines = {"real": [line.score_real for line in epochs], "generated": [line.score_generated for line in epochs]}
     return _by_epoch("scores", epochs, lines, "discriminator's mean score")
 
 
-def variety(epochs: Sequence[Epoch]) -> Markup:
-    """How much generated digits of a class differ against the generator's epochs."""
-    lines = {"generated": [line["variety"] for line in epochs]}
+def variety(epochs: Sequence[GeneratorEpoch]) -> Markup:
+    """How much generated digits of a class vary, against epochs."""
+    lines = {"generated": [line.variety for line in epochs]}
     return _by_epoch("variety", epochs, lines, "variety within a class", bottom=0, level=("real", 1))
 
 
 @dataclass(frozen=True)
 class Box:
-    """A labelled box of a diagram, and the boxes that arrows lead to it from."""
+    """A labelled box of a diagram, and the boxes that its incoming arrows start at."""
 
     text: str
     column: float
@@ -134,7 +138,7 @@ class Box:
 def boxes(every: Sequence[Box]) -> Markup:
     """A diagram, from top to bottom."""
     columns, rows = (max(getattr(box, name) for box in every) + 1 for name in ("column", "row"))
-    with _drawn("boxes", 4.4 * columns, 0.52 * rows) as (axis, svg):
+    with _axes("boxes", 4.4 * columns, 0.52 * rows) as (axis, svg):
         axis.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
         axis.axis("off")
         for box in every:
@@ -147,13 +151,13 @@ def boxes(every: Sequence[Box]) -> Markup:
 
 
 def timeline(epochs: Sequence[Epoch]) -> Markup:
-    """Every epoch as a bar on the run's own clock, a row a training."""
-    placed = epoch_log.on_own_clock(epochs)
-    tasks = list(dict.fromkeys(line["task"] for _, line in placed))
-    with _drawn("timeline", 9, 0.8 + 0.3 * len(tasks)) as (axis, svg):
+    """Every epoch as a bar on the run's clock, one row per training."""
+    placed = epoch_log.timeline(epochs)
+    tasks = list(dict.fromkeys(line.task for _, line in placed))
+    with _axes("timeline", 9, 0.8 + 0.3 * len(tasks)) as (axis, svg):
         for begin, line in placed:
-            colour = STAGE_COLOURS[line["stage"]]
-            axis.barh(tasks.index(line["task"]), line["seconds"] / 60, left=begin / 60, color=colour, height=0.7)
+            colour = STAGE_COLOURS[line.stage]
+            axis.barh(tasks.index(line.task), line.seconds / 60, left=begin / 60, color=colour, height=0.7)
         axis.set_yticks(range(len(tasks)), tasks)
         axis.invert_yaxis()
         axis.set(xlabel="minutes", xlim=(0, None))
@@ -161,11 +165,11 @@ def timeline(epochs: Sequence[Epoch]) -> Markup:
 
 
 def bars(values: Mapping[str, Sequence[float]], label: str) -> Markup:
-    """A bar a name for the mean of its values, a dot for each of them."""
-    with _drawn("bars", 8, 0.8 + 0.36 * len(values)) as (axis, svg):
-        for place, found in enumerate(values.values()):
-            axis.barh(place, statistics.fmean(found), color=COLOURS[1], height=0.6, alpha=0.5)
-            axis.plot(found, [place] * len(found), "o", color=COLOURS[0], markersize=4)
+    """One bar per name for the mean of its values, one dot per value."""
+    with _axes("bars", 8, 0.8 + 0.36 * len(values)) as (axis, svg):
+        for row, points in enumerate(values.values()):
+            axis.barh(row, statistics.fmean(points), color=COLOURS[1], height=0.6, alpha=0.5)
+            axis.plot(points, [row] * len(points), "o", color=COLOURS[0], markersize=4)
         axis.set_yticks(range(len(values)), list(values))
         axis.invert_yaxis()
         axis.set(xlabel=label)
@@ -174,11 +178,13 @@ def bars(values: Mapping[str, Sequence[float]], label: str) -> Markup:
 
 
 def scattered(values: Mapping[str, tuple[float, float]], across: str, up: str) -> Markup:
-    """A point a name, told apart by colour and form."""
-    with _drawn("scattered", 8, 4.6) as (axis, svg):
-        for place, (name, (x, y)) in enumerate(values.items()):
-            form, colour = divmod(place, len(COLOURS))
-            axis.plot(x, y, "os^D"[form % 4], color=COLOURS[colour], markersize=8, linestyle="", label=name, alpha=0.85)
+    """One point per name, distinguished by colour and shape."""
+    with _axes("scattered", 8, 4.6) as (axis, svg):
+        for index, (name, (x, y)) in enumerate(values.items()):
+            shape, colour = divmod(index, len(COLOURS))
+            axis.plot(
+                x, y, "os^D"[shape % 4], color=COLOURS[colour], markersize=8, linestyle="", label=name, alpha=0.85
+            )
         axis.set(xlabel=across, ylabel=up)
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return svg[0]
@@ -187,18 +193,18 @@ def scattered(values: Mapping[str, tuple[float, float]], across: str, up: str) -
 def courses(
     lines: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str, level: tuple[str, float]
 ) -> Markup:
-    """Lines through points, and a level to compare them with, on a logarithmic scale upwards."""
-    with _drawn("courses", 7.2, 4) as (axis, svg):
-        for name, found in lines.items():
-            axis.plot(*zip(*found, strict=True), "o-", label=name, markersize=4, alpha=0.85)
+    """Lines through points, and a level to compare them with, on a logarithmic vertical axis."""
+    with _axes("courses", 7.2, 4) as (axis, svg):
+        for name, points in lines.items():
+            axis.plot(*zip(*points, strict=True), "o-", label=name, markersize=4, alpha=0.85)
         _level(axis, *level)
         axis.set(xlabel=across, ylabel=up, yscale="log")
         axis.legend(fontsize=9)
     return svg[0]
 
 
-def alone(svg: Markup) -> bytes:
-    """An SVG file on a white ground: what takes a page's colours elsewhere is black here."""
+def standalone(svg: Markup) -> bytes:
+    """An SVG file on a white background: what takes a page's colour elsewhere is black here."""
     return str(svg).replace("<svg ", '<svg style="background:#fff;color:#000" ', 1).encode()
 
 
@@ -210,9 +216,9 @@ def _by_epoch(
     bottom: float | None = None,
     level: tuple[str, float] | None = None,
 ) -> Markup:
-    with _drawn(name, *HALF) as (axis, svg):
+    with _axes(name, *HALF) as (axis, svg):
         for line, values in lines.items():
-            axis.plot([epoch["epoch"] for epoch in epochs], values, "o-", label=line, markersize=4)
+            axis.plot([epoch.epoch for epoch in epochs], values, "o-", label=line, markersize=4)
         if level:
             _level(axis, *level)
         axis.set(ylabel=label)
@@ -226,13 +232,13 @@ def _level(axis: Axes, name: str, at: float) -> None:
     axis.axhline(at, color=INK, alpha=0.4, linewidth=1, linestyle="--", label=name)
 
 
-def _by_task(epochs: Sequence[Epoch]) -> dict[str, list[Epoch]]:
-    found: dict[str, list[Epoch]] = {}
-    for line in epochs:
-        found.setdefault(line["task"], []).append(line)
-    return dict(sorted(found.items()))
+def _by_task(epochs: Sequence[ClassifierEpoch]) -> dict[str, list[ClassifierEpoch]]:
+    tasks: dict[str, list[ClassifierEpoch]] = {}
+    for epoch in epochs:
+        tasks.setdefault(epoch.task, []).append(epoch)
+    return dict(sorted(tasks.items()))
 
 
 def _over_epochs(axis: Axes, epochs: Sequence[Epoch]) -> None:
-    axis.set(xlabel="epoch", xlim=(0.8, max(line["epoch"] for line in epochs) + 0.2))
+    axis.set(xlabel="epoch", xlim=(0.8, max(line.epoch for line in epochs) + 0.2))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

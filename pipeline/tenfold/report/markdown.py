@@ -1,4 +1,4 @@
-"""Tables for people, as Markdown that also reads well as it stands."""
+"""Tables as Markdown that also reads well as plain text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table with its columns lined up; the last one is left ragged."""
+    """A table with aligned columns; the last one is not padded."""
     rows = [header, *lines]
     widths = [max(3, *(len(row[column]) for row in rows)) for column in range(len(header))]
     widths[-1] = 3

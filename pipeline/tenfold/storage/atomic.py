@@ -9,13 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-PART: Final = ".part"  # ends the name of what is not whole yet
+PART: Final = ".part"  # suffix of files that are not complete yet
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, making its folder: on the disk first, then under its name in one step.
+    """Write `data` to `path`, creating its folder: to the disk first, then under its name in one step.
 
-    Raises OSError, and then neither `path` nor anything half-written is left behind.
+    Raises OSError; then `path` is as it was before, and nothing half-written is left behind.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,31 +32,31 @@ def write(path: Path, data: bytes) -> None:
                 Path(name).unlink()
             raise
     except OSError as error:
-        error.filename = str(path)  # which the caller knows, unlike the temporary name
+        error.filename = str(path)  # instead of the temporary name
         raise
 
 
 def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Put a folder of `files`, by their paths in it, at `path` in one step, where nothing or an empty folder is.
+    """Create the folder `path` with `files`, by their paths in it, in one step. It must be missing or empty.
 
-    Raises OSError, and then nothing is left behind.
+    Raises OSError; then nothing is left behind.
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=PART, dir=path.parent) as name:
-        whole = Path(name) / path.name
-        whole.mkdir()
+        complete = Path(name) / path.name
+        complete.mkdir()
         for relative, data in files:
-            file = whole / relative
+            file = complete / relative
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(data)
-        whole.replace(path)
+        complete.replace(path)
 
 
 def clear(folder: Path) -> None:
-    """Remove what writes that were killed left below `folder`. Only while nobody writes there."""
-    for left in folder.rglob(f".*{PART}"):
-        left.unlink(missing_ok=True)
+    """Remove what killed writes left below `folder`. Only while nobody writes there."""
+    for leftover in folder.rglob(f".*{PART}"):
+        leftover.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -16,17 +16,17 @@ from torch import Tensor, nn, optim
 from tenfold.errors import BadInput
 from tenfold.storage import atomic
 
-FORMAT: Final = 2  # to be raised whenever the tensors change their names or their meaning
+FORMAT: Final = 2  # raise it whenever the tensors change their names or their meaning
 ABOUT: Final = "tenfold"
 
 
 class Unusable(Exception):
-    """A file is no state to go on from; the message says why, as what is said of a file: "is damaged"."""
+    """A file can't be resumed from; the message says why, with the file as its subject: "is damaged"."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a stopped training needs to go on."""
+    """What a stopped training needs to resume."""
 
     epochs_done: int
     tensors: dict[str, Tensor]
@@ -35,7 +35,7 @@ class Checkpoint:
     def of(
         cls, epochs_done: int, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]
     ) -> Checkpoint:
-        """Everything that `modules` and `optimisers` hold, under their names."""
+        """The state of `modules` and `optimisers`, by name."""
         tensors: dict[str, Tensor] = {}
         for name, module in modules.items():
             tensors |= {f"{name}/{key}": value for key, value in module.state_dict().items()}
@@ -45,7 +45,7 @@ class Checkpoint:
         return cls(epochs_done, tensors)
 
     def fits(self, modules: Mapping[str, nn.Module]) -> bool:
-        """Whether tensors of `modules`, by name and shape, are what is held under their names."""
+        """Whether this holds exactly the tensors of `modules`, by name and shape."""
         return all(
             {key: value.shape for key, value in self._below(name).items()}
             == {key: value.shape for key, value in module.state_dict().items()}
@@ -53,7 +53,7 @@ class Checkpoint:
         )
 
     def restore(self, modules: Mapping[str, nn.Module], optimisers: Mapping[str, optim.Optimizer]) -> None:
-        """Put everything back where `of` found it."""
+        """The inverse of `of`."""
         for name, module in modules.items():
             module.load_state_dict(self._below(name))
         for name, optimiser in optimisers.items():
@@ -69,22 +69,22 @@ class Checkpoint:
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write it, whole or not at all."""
+    """Write it, complete or not at all."""
     tensors = {key: value.detach().to("cpu").contiguous().clone() for key, value in checkpoint.tensors.items()}
-    # One entry: safetensors writes several in any order, and the same state is to give the same bytes.
+    # One entry: safetensors writes several in any order, and the same state must give the same bytes.
     about = json.dumps({"format": FORMAT, "epochs_done": checkpoint.epochs_done})
     atomic.write(path, safetensors.torch.save(tensors, {ABOUT: about}))
 
 
 def load(path: Path) -> Checkpoint | None:
-    """What `save` wrote, or None where there is nothing. Raises Unusable for anything else."""
+    """What `save` wrote, or None if there is no file. Raises Unusable for anything else."""
     try:
         with safe_open(str(path), framework="pt") as file:
             metadata = file.metadata() or {}
             about = json.loads(metadata.get(ABOUT, "{}"))  # the first format had no such entry
             if about.get("format") != FORMAT:
                 raise Unusable("was written by another version of tenfold")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
             return Checkpoint(int(about["epochs_done"]), tensors)
     except FileNotFoundError:
         return None
@@ -93,13 +93,13 @@ def load(path: Path) -> Checkpoint | None:
 
 
 def require(path: Path, modules: Mapping[str, nn.Module]) -> Checkpoint:
-    """As `load`. Raises BadInput where there is nothing that can be read, or nothing that fits `modules`."""
+    """As `load`. Raises BadInput where the file is missing, damaged, or does not fit `modules`."""
     try:
-        found = load(path)
+        state = load(path)
     except Unusable as reason:
-        raise BadInput(f"{path}: {reason}; run the same `tenfold run` again, which fits it anew") from reason
-    if found is None:
-        raise BadInput(f"{path}: is missing; run the same `tenfold run` again, which fits it anew")
-    if not found.fits(modules):
-        raise BadInput(f"{path}: holds another net than its run's settings ask for; run it anew with --fresh")
-    return found
+        raise BadInput(f"{path}: {reason}; repeat the same `tenfold run`, which fits it anew") from reason
+    if state is None:
+        raise BadInput(f"{path}: is missing; repeat the same `tenfold run`, which fits it anew")
+    if not state.fits(modules):
+        raise BadInput(f"{path}: holds another net than its run's settings ask for; repeat the run with --fresh")
+    return state

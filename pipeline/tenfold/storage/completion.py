@@ -15,7 +15,7 @@ DONE: Final = "done.json"
 
 
 def finish(folder: Path, files: Sequence[str], result: Mapping[str, Any]) -> None:
-    """Declare a task's folder finished, with the hash of each of `files` and a result of plain values."""
+    """Declare a folder finished, with the hash of each of `files` and a result of plain values."""
     hashes = {name: _sha256(folder / name) for name in files}
     atomic.write(folder / DONE, plain_json({"files": hashes, **result}))
 
@@ -24,10 +24,10 @@ def finished(folder: Path) -> dict[str, Any] | None:
     """What `finish` declared, if every file is still there and unchanged; else None."""
     try:
         done: dict[str, Any] = json.loads((folder / DONE).read_text("utf-8"))
-        whole = all(_sha256(folder / name) == digest for name, digest in done["files"].items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # gone, or not as `finish` writes it
+        intact = all(_sha256(folder / name) == digest for name, digest in done["files"].items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, or not as `finish` writes it
         return None
-    return done if whole else None
+    return done if intact else None
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a run ran on: machine, versions, commit."""
+"""The machine, the versions and the commit that a run runs on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECORDED: Final = (
 
 
 def environment() -> dict[str, Any]:
-    """What the run ran on."""
+    """Machine, versions and commit, as plain values."""
     return {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -47,15 +47,15 @@ def _processor() -> str:
 
 
 def processor_named(cpuinfo: str) -> str:
-    """A processor's name and its widest arithmetic, from Linux's description: one name may stand for many speeds."""
+    """A processor's name and widest instruction set, from Linux's /proc/cpuinfo: one name can mean many speeds."""
     entries = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in cpuinfo.splitlines())}
     name, flags = entries.get("model name", platform.processor()), entries.get("flags", "").split()
-    widest = next((words for flag, words in WIDEST.items() if flag in flags), None)
+    widest = next((text for flag, text in WIDEST.items() if flag in flags), None)
     return f"{name} with {widest}" if widest else name
 
 
 def _git_commit() -> str | None:
-    """Of the checkout this code lies in; None for an installed wheel."""
+    """The commit of this checkout; None for an installed wheel."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"],

@@ -1,37 +1,135 @@
-"""Where a run's time went, from the log of its epochs: each line has its length and when it ended, in seconds."""
+"""metrics.jsonl: one line per epoch of every training, and where a run's time went according to it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import errno
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
 
-Epoch = Mapping[str, Any]
+from tenfold.storage import atomic
+
+EPOCHS: Final = "metrics.jsonl"
+
+Stage = Literal["cgan", "classifier"]
 
 
-def by_stage(epochs: Iterable[Epoch]) -> dict[str, float]:
-    """Seconds of fitting by stage, summed over trainings, side by side or not."""
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One epoch of a training. The training loop fills in the numbers; whoever logs it, task and times."""
+
+    stage: ClassVar[Stage]
+    task: str = ""  # name of the training's folder
+    epoch: int  # from 1
+    epochs: int  # of this training
+    seconds: float = 0.0  # since the last epoch
+    ended: float = 0.0  # Unix time
+
+    @property
+    def began(self) -> float:
+        """Unix time."""
+        return self.ended - self.seconds
+
+    def numbers(self) -> dict[str, float]:
+        """What was measured in this epoch, by name."""
+        own = {entry.name for entry in fields(self)} - {entry.name for entry in fields(Epoch)}
+        return {name: value for name, value in asdict(self).items() if name in own and value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifierEpoch(Epoch):
+    """An epoch of a classifier."""
+
+    stage = "classifier"
+    loss: float
+    validation_accuracy: float | None = None  # on the first validation digits, without test-time shifts
+    generated: int | None = None  # digits that a generator drew, where the net is asked about them
+    left_out: int | None = None  # of these, because the net took them for another digit
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorEpoch(Epoch):
+    """An epoch of a conditional GAN."""
+
+    stage = "cgan"
+    loss_discriminator: float
+    loss_generator: float
+    score_real: float  # mean score that the discriminator gives real digits
+    score_generated: float
+    variety: float  # within a class, as a share of that of real digits
+
+
+class EpochLog:
+    """The log of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / EPOCHS
+
+    def append(self, epoch: Epoch) -> None:
+        """Add a line in one write, so that lines of several processes don't mix."""
+        line = _to_line(epoch)
+        handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            written = os.write(handle, line)
+        finally:
+            os.close(handle)
+        if written < len(line):  # a full disk raises no error here; the next start removes the incomplete line
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+
+    def read(self) -> list[Epoch]:
+        """All epochs, in the order in which they ended. Damaged lines are left out: a log is never fatal."""
+        try:
+            lines = self.path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        return [epoch for line in lines if (epoch := _from_line(line))]
+
+    def cut(self, task: str, stage: Stage, last: int) -> None:
+        """Remove the epochs after `last` of one training. Only while no task is running."""
+        kept = [one for one in self.read() if (one.task, one.stage) != (task, stage) or one.epoch <= last]
+        atomic.write(self.path, b"".join(map(_to_line, kept)))
+
+
+def _to_line(epoch: Epoch) -> bytes:
+    row = {"task": epoch.task, "stage": epoch.stage, "epoch": epoch.epoch, "epochs": epoch.epochs}
+    row |= {**epoch.numbers(), "seconds": epoch.seconds, "ended": epoch.ended}
+    return json.dumps(row).encode() + b"\n"
+
+
+def _from_line(line: str) -> Epoch | None:
+    try:
+        row: dict[str, Any] = json.loads(line)
+        kind = {"cgan": GeneratorEpoch, "classifier": ClassifierEpoch}[row.pop("stage")]
+        numbers = (value for name, value in row.items() if name != "task")
+        if not isinstance(row["task"], str) or not all(type(value) in (int, float) for value in numbers):
+            return None
+        return kind(**row)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def seconds_by_stage(epochs: Iterable[Epoch]) -> dict[str, float]:
+    """Seconds of training by stage, summed over trainings, whether they ran side by side or not."""
     total: dict[str, float] = {}
-    for line in epochs:
-        total[line["stage"]] = round(total.get(line["stage"], 0.0) + line["seconds"], 1)
+    for epoch in epochs:
+        total[epoch.stage] = round(total.get(epoch.stage, 0.0) + epoch.seconds, 1)
     return total
 
 
-def on_own_clock(epochs: Iterable[Epoch]) -> list[tuple[float, Epoch]]:
-    """Epochs with the second at which each began, in that order, on a clock that stands still where none ran."""
+def timeline(epochs: Iterable[Epoch]) -> list[tuple[float, Epoch]]:
+    """Epochs with the second at which each began, in that order, on a clock that stops while none runs."""
     placed: list[tuple[float, Epoch]] = []
-    stood, reached = 0.0, None
-    for line in sorted(epochs, key=_began):
-        began = _began(line)
-        stood += began if reached is None else max(0.0, began - reached)
-        reached = max(line["ended"], began if reached is None else reached)
-        placed.append((began - stood, line))
+    paused, reached = 0.0, None
+    for epoch in sorted(epochs, key=lambda epoch: epoch.began):
+        paused += epoch.began if reached is None else max(0.0, epoch.began - reached)
+        reached = max(epoch.ended, epoch.began if reached is None else reached)
+        placed.append((epoch.began - paused, epoch))
     return placed
 
 
-def covered(epochs: Iterable[Epoch]) -> float:
-    """Seconds on the clock that these epochs took, what ran side by side counted once."""
-    return max((begin + line["seconds"] for begin, line in on_own_clock(epochs)), default=0.0)
-
-
-def _began(line: Epoch) -> float:
-    return line["ended"] - line["seconds"]
+def elapsed_seconds(epochs: Iterable[Epoch]) -> float:
+    """Seconds that these epochs took by the clock; what ran side by side counts once."""
+    return max((start + epoch.seconds for start, epoch in timeline(epochs)), default=0.0)

@@ -1,4 +1,4 @@
-"""A run's folder, held by one process and belonging to one set of settings."""
+"""A run's folder is held by one process and belongs to one set of settings."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LOCK: Final = ".lock"
 def hold(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
     """Hold the folder of a run with these settings: a new one, or one to continue.
 
-    `fresh` empties a run's folder first. Raises BadInput where another process holds it, where it has other
-    settings, or where it holds something that is no run.
+    `fresh` empties a run's folder first. Raises BadInput where another process holds the folder, where it belongs to
+    other settings, or where it holds something else than a run.
     """
     run = RunFolder(path)
     if path.exists() and not path.is_dir():
-        raise BadInput(f"{path}: is a file where the run's folder belongs; give another --out")
+        raise BadInput(f"{path}: must be a folder, is a file; give another --out")
     if path.is_dir() and any(path.iterdir()) and not (path / SETTINGS).exists() and not (path / LOCK).exists():
-        raise BadInput(f"{path}: holds files that are no run's; give another --out")
+        raise BadInput(f"{path}: holds files that are not a run's; give another --out")
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path / LOCK, timeout=0)
@@ -45,11 +45,11 @@ def hold(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
             _empty(path)
         atomic.clear(path)
         if (path / SETTINGS).exists():
-            found = differences(to_table(run.settings()), to_table(settings))
-            if found:
+            changed = differences(to_table(settings), to_table(run.settings()))
+            if changed:
                 raise BadInput(
-                    f"{path}: was run with other settings ({'; '.join(found)}); "
-                    "ask for the same, give another --out, or start it afresh with --fresh"
+                    f"{path}: belongs to a run with other settings ({'; '.join(changed)}); "
+                    "use the same, give another --out, or start afresh with --fresh"
                 )
         else:
             atomic.write(path / SETTINGS, tomli_w.dumps(to_table(settings)).encode())

@@ -21,10 +21,10 @@ def npz(**arrays: npt.NDArray[Any]) -> bytes:
     return out.getvalue()
 
 
-def read_npz(path: Path, names: Sequence[str], mend: str) -> dict[str, npt.NDArray[Any]]:
-    """Arrays of an .npz file by name. Raises BadInput with `mend` where one is missing or damaged."""
+def read_npz(path: Path, names: Sequence[str], fix: str) -> dict[str, npt.NDArray[Any]]:
+    """Arrays of an .npz file by name. Raises BadInput, with how to `fix` it, where one is missing or damaged."""
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in names}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: can't be read ({error}); {mend}") from error
+        raise BadInput(f"{path}: can't be read ({error}); {fix}") from error

@@ -1,4 +1,4 @@
-"""What a run computes on: devices, precision, and how many processes with how many threads."""
+"""What a run computes on: device, precision, number of processes and threads."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ import torch
 from tenfold.errors import BadInput
 from tenfold.settings import Compute, Device
 
-SIDE_BY_SIDE_ON_CUDA: Final = 4  # one such small net waits for its launches rather than for the card; not measured yet
+WORKERS_ON_CUDA: Final = 4  # one such small net waits for kernel launches rather than for the card; not measured yet
 
 
 def resolve(compute: Compute, tasks: int) -> Compute:
     """`compute` with every "auto" and 0 replaced by what this machine has, for `tasks` tasks side by side.
 
-    Raises BadInput where something asked for by name is not there.
+    Raises BadInput where something requested by name is missing.
     """
     device = _device(compute.device)
     precision = compute.precision
     if precision == "auto":
         precision = "bf16" if multiplies_bf16(device) else "fp32"
     elif precision == "bf16" and not multiplies_bf16(device):
-        raise BadInput(f"precision: bf16 is not there (this {device} does not multiply it); ask for fp32 or auto")
+        raise BadInput(f"precision: this {device} does not multiply bf16 natively; use fp32 or auto")
     cores = _cores()
-    workers = compute.workers or min(cores, tasks, {"cpu": cores, "cuda": SIDE_BY_SIDE_ON_CUDA, "mps": 1}[device])
+    workers = compute.workers or min(cores, tasks, {"cpu": cores, "cuda": WORKERS_ON_CUDA, "mps": 1}[device])
     threads = compute.threads or max(1, cores // workers)
     return replace(compute, device=device, precision=precision, workers=workers, threads=threads)
 
 
 def multiplies_bf16(device: str) -> bool:
-    """Whether bf16 is multiplied natively; emulation is slower than fp32."""
+    """Whether the hardware multiplies bf16 natively; emulation is slower than fp32."""
     if device == "cuda":
         return torch.cuda.get_device_capability() >= (8, 0)
     if device == "cpu" and hasattr(torch.cpu, "get_capabilities"):
@@ -50,24 +50,24 @@ def autocast(compute: Compute) -> AbstractContextManager[object]:
 
 
 def prepare_process(compute: Compute) -> torch.device:
-    """Set this process's threads and reproducible algorithms, and give the device."""
+    """Set this process's threads and reproducible algorithms; return the device."""
     torch.set_num_threads(compute.threads)
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.allow_tf32 = False  # answers are fp32, as the exported model gives them
+    torch.backends.cudnn.allow_tf32 = False  # predictions are fp32, as the exported model gives them
     return torch.device(compute.device)
 
 
-def _device(asked: Device) -> Device:
-    there: dict[Device, bool] = {
+def _device(requested: Device) -> Device:
+    available: dict[Device, bool] = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
-    if asked == "auto":
-        return next(name for name, present in there.items() if present)
-    if not there[asked]:
-        raise BadInput(f"device: {asked} is not there (this torch sees none); ask for auto")
-    return asked
+    if requested == "auto":
+        return next(name for name, present in available.items() if present)
+    if not available[requested]:
+        raise BadInput(f"device: {requested} is not available (this torch sees none); use auto")
+    return requested
 
 
 def _cores() -> int:

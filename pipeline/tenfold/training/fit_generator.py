@@ -1,9 +1,9 @@
-"""The conditional GAN's training loop, and drawing from what it made."""
+"""The conditional GAN's training loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Final
 
 import numpy as np
 import torch
@@ -14,38 +14,39 @@ from tenfold.errors import Diverged
 from tenfold.models.cgan import Discriminator, Generator
 from tenfold.models.inference import sampler
 from tenfold.seeds import SeedStream
-from tenfold.settings import Cgan, Settings
+from tenfold.settings import Cgan, Compute
 from tenfold.storage.checkpoint import Checkpoint
+from tenfold.storage.epoch_log import GeneratorEpoch
 from tenfold.training.device import autocast
-from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, gradient_penalty, shifted
-from tenfold.training.schedule import MovingAverage, RateCut, cut_rate, decay_at_end
+from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, shifted
+from tenfold.training.schedule import MovingAverage, RateCut, cut_rate
 from tenfold_onnx.images import sheet_png
 
-GRID_COLUMNS = 10
-GRID_LABELS = torch.arange(10).repeat_interleave(GRID_COLUMNS)  # a row a digit
-PENALTY_EVERY = 8  # steps; T. Karras et al., CVPR 2020, found that so rarely is often enough
-SPREAD_DIGITS = 1000  # real digits with whose variety that of as many drawn ones is compared
+GRID_COLUMNS: Final = 10
+GRID_LABELS: Final = torch.arange(10).repeat_interleave(GRID_COLUMNS)  # one row per digit
+VARIETY_DIGITS: Final = 1000  # real digits whose variety is compared with that of as many generated ones
 
-AfterEpoch = Callable[[dict[str, Any], Checkpoint, bytes], None]
+AfterEpoch = Callable[[GeneratorEpoch, Checkpoint, bytes], None]
 
 
 def fit_generator(
     images: Tensor,
     labels: Tensor,
-    settings: Settings,
-    stream: SeedStream,
-    resume: Checkpoint | None,
-    after_epoch: AfterEpoch,
+    cgan: Cgan,
+    compute: Compute,
+    seeds: SeedStream,
+    *,
+    resume: Checkpoint | None = None,
+    after_epoch: AfterEpoch | None = None,
     rate_cuts: Sequence[RateCut] = (),
 ) -> Generator:
-    """Train the two players on uint8 (N, 28, 28) and int64 (N,); give the averaged generator, in evaluation mode.
+    """Train the pair on uint8 (N, 28, 28) and int64 (N,); return the averaged generator, in evaluation mode.
 
-    `after_epoch` gets each epoch's record, a checkpoint, and a PNG of digits drawn from fixed z: a row a digit.
-    The record's "variety" is 1 where drawn digits of a class differ as much as real ones, near 0 after a collapse.
-    Raises Diverged where a loss stops being a number.
+    `after_epoch` gets each epoch's record, a checkpoint, which `resume` continues from, and a PNG of digits drawn
+    from fixed z, one row per digit. Raises Diverged when a loss becomes NaN or infinite.
     """
-    cgan, device, aims = settings.cgan, images.device, GAN_LOSSES[settings.cgan.loss]
-    torch.manual_seed(stream.seed_of("cgan"))
+    device, gan_loss = images.device, GAN_LOSSES[cgan.loss]
+    torch.manual_seed(seeds.seed_of("cgan"))
     generator = Generator(cgan).to(device).to(memory_format=torch.channels_last)
     discriminator = Discriminator(cgan).to(device).to(memory_format=torch.channels_last)
     averaged = MovingAverage(generator, cgan.ema_decay)
@@ -60,86 +61,85 @@ def fit_generator(
     batch = cgan.batch_size
     steps = steps_per_epoch(len(images), cgan.epoch_images, batch)
     for epoch in range(resume.epochs_done if resume else 0, cgan.epochs):
-        draws = torch.Generator(device).manual_seed(stream.seed_of("cgan batches", epoch))
+        rng = torch.Generator(device).manual_seed(seeds.seed_of("cgan batches", epoch))
         passes = passes_per_epoch(len(images), steps, batch)
-        order = torch.cat([torch.randperm(len(images), generator=draws, device=device) for _ in range(passes)])
-        totals = torch.zeros(4, device=device)  # read once an epoch: reading waits for the device
-        peak = cgan.lr * cut_rate(rate_cuts, epoch)
+        order = torch.cat([torch.randperm(len(images), generator=rng, device=device) for _ in range(passes)])
+        totals = torch.zeros(4, device=device)  # read once per epoch: reading waits for the device
+        lr = cgan.lr * cut_rate(rate_cuts, epoch)
+        optimiser_d.param_groups[0]["lr"] = optimiser_g.param_groups[0]["lr"] = lr
         for step in range(steps):
-            n = epoch * steps + step
-            lr = peak * decay_at_end(n, cgan.epochs * steps, cgan.lr_decay)
-            optimiser_d.param_groups[0]["lr"] = optimiser_g.param_groups[0]["lr"] = lr
             index = order[step * batch : (step + 1) * batch]
             real = images[index].unsqueeze(1).float().div_(255).contiguous(memory_format=torch.channels_last)
-            asked = labels[index]
-            z = torch.randn(batch, cgan.z_dim, device=device, generator=draws)
+            classes = labels[index]
+            z = torch.randn(batch, cgan.z_dim, device=device, generator=rng)
 
-            with autocast(settings.compute):
-                generated = generator(z, asked)
-                seen_real, seen = (shifted(part, cgan.shift_px, draws) for part in (real, generated))
-                loss_d, *scores = discriminator_loss(aims, discriminator, seen_real, seen, asked)
-            if cgan.r1 and n % PENALTY_EVERY == 0:
-                loss_d = loss_d + cgan.r1 / 2 * PENALTY_EVERY * gradient_penalty(discriminator, seen_real, asked)
+            with autocast(compute):
+                generated = generator(z, classes)
+                seen_real, seen_generated = (shifted(part, cgan.shift_px, rng) for part in (real, generated))
+                loss_d, *scores = discriminator_loss(gan_loss, discriminator, seen_real, seen_generated, classes)
             optimiser_d.zero_grad(set_to_none=True)
             loss_d.backward()
             optimiser_d.step()
 
-            discriminator.requires_grad_(False)  # the generator's step needs no gradient of its opponent's weights
-            with autocast(settings.compute):
-                loss_g = generator_loss(aims, discriminator, seen, asked)
+            discriminator.requires_grad_(False)  # the generator's step needs no gradient of the discriminator's weights
+            with autocast(compute):
+                loss_g = generator_loss(gan_loss, discriminator, seen_generated, classes)
             optimiser_g.zero_grad(set_to_none=True)
             loss_g.backward()
             optimiser_g.step()
             discriminator.requires_grad_(True)
 
-            averaged.update(n)
+            averaged.update(epoch * steps + step)
             totals += torch.stack([loss_d.detach(), loss_g.detach(), *scores])
         mean_d, mean_g, score_real, score_generated = (totals / steps).tolist()
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
             raise Diverged(
-                f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {peak:.2g}); "
-                f"the checkpoint after epoch {epoch} is untouched. Continue from it with --cut-rates 0.5, "
-                "or start afresh with a smaller --cgan.lr"
+                f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {lr:.2g}); "
+                f"the checkpoint after epoch {epoch} is intact. Continue from it with --cut-rates 0.5, "
+                "or start afresh with a lower --cgan.lr"
             )
-        drawn = _drawn(averaged.net, GRID_LABELS, settings, stream)
-        record = {
-            "epoch": epoch + 1,
-            "epochs": cgan.epochs,
-            "loss_discriminator": round(mean_d, 6),
-            "loss_generator": round(mean_g, 6),
-            "score_real": round(score_real, 6),
-            "score_generated": round(score_generated, 6),
-            "variety": round(variety(averaged.net, images, labels, settings, stream), 4),
-        }
-        grid = sheet_png(drawn.cpu().numpy(), GRID_COLUMNS)
-        after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), grid)
+        if after_epoch:
+            record = GeneratorEpoch(
+                epoch=epoch + 1,
+                epochs=cgan.epochs,
+                loss_discriminator=round(mean_d, 6),
+                loss_generator=round(mean_g, 6),
+                score_real=round(score_real, 6),
+                score_generated=round(score_generated, 6),
+                variety=round(variety(averaged.net, images, labels, cgan, seeds), 4),
+            )
+            grid = sheet_png(_fixed_digits(averaged.net, GRID_LABELS, cgan, seeds).cpu().numpy(), GRID_COLUMNS)
+            after_epoch(record, Checkpoint.of(epoch + 1, modules, optimisers), grid)
     return averaged.net.eval()
 
 
-def variety(generator: Generator, images: Tensor, labels: Tensor, settings: Settings, stream: SeedStream) -> float:
-    """How much drawn digits of a class differ, as a share of how much the training digits do."""
-    some = labels[:SPREAD_DIGITS]
-    return _spread(_drawn(generator, some, settings, stream), some) / _spread(images[:SPREAD_DIGITS], some)
+def variety(generator: Generator, images: Tensor, labels: Tensor, cgan: Cgan, seeds: SeedStream) -> float:
+    """How much generated digits of a class vary, as a share of how much the training digits do.
+
+    1 where they vary as much as real ones, near 0 after a collapse.
+    """
+    some = labels[:VARIETY_DIGITS]
+    return _spread(_fixed_digits(generator, some, cgan, seeds), some) / _spread(images[:VARIETY_DIGITS], some)
 
 
 def outline(settings: Cgan) -> dict[str, nn.Module]:
-    """The players that a checkpoint of `fit_generator` holds, without values: names and shapes alone."""
+    """The modules in a checkpoint of `fit_generator`, names and shapes alone."""
     with torch.device("meta"):
         generator, discriminator = Generator(settings), Discriminator(settings)
     return {"generator": generator, "discriminator": discriminator, "averaged": generator}
 
 
-def _drawn(generator: Generator, labels: Tensor, settings: Settings, stream: SeedStream) -> Tensor:
-    """A digit for each of `labels`, uint8 (N, 28, 28), on z that stays the same through training."""
+def _fixed_digits(generator: Generator, labels: Tensor, cgan: Cgan, seeds: SeedStream) -> Tensor:
+    """A digit for each of `labels`, uint8 (N, 28, 28), from z that stays the same throughout training."""
     device = next(generator.parameters()).device
-    draws = torch.Generator(device).manual_seed(stream.seed_of("cgan grid"))
+    rng = torch.Generator(device).manual_seed(seeds.seed_of("cgan grid"))
     was_training = generator.training
-    images = sampler(generator.eval(), settings.cgan.z_dim)(labels.to(device), draws)
+    images = sampler(generator.eval(), cgan.z_dim)(labels.to(device), rng)
     generator.train(was_training)
     return images
 
 
 def _spread(images: Tensor, labels: Tensor) -> float:
-    """How much digits of one class differ: a pixel's standard deviation, mean over pixels and classes."""
+    """How much digits of one class vary: a pixel's standard deviation, averaged over pixels and classes."""
     spreads = [images[labels == label].float().std(0, correction=0).mean() for label in labels.unique()]
-    return max(float(torch.stack(spreads).mean()), 1e-6)  # a class of equal digits must not divide by nothing
+    return max(float(torch.stack(spreads).mean()), 1e-6)  # equal digits in every class must not divide by zero

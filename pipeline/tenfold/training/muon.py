@@ -1,8 +1,8 @@
-"""Muon, for convolution kernels: momentum whose every step is turned into a nearly orthogonal matrix.
+"""Muon for convolution kernels: momentum, with every step replaced by a nearly orthogonal matrix.
 
 K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024,
-https://kellerjordan.github.io/posts/muon. torch.optim's Muon takes matrices alone; here a kernel counts as
-the matrix (out, in * height * width) that it is.
+https://kellerjordan.github.io/posts/muon. torch.optim's Muon takes matrices only; here a kernel is treated
+as a matrix (out, in * height * width).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn, optim
 
-QUINTIC: Final = (3.4445, -4.7750, 2.0315)  # the post's: drives singular values towards 1 in five rounds
+QUINTIC: Final = (3.4445, -4.7750, 2.0315)  # from the post: drives singular values towards 1 in five rounds
 ROUNDS: Final = 5
 
 
@@ -27,7 +27,7 @@ class Muon(optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]  # no closure: the loop has its own forward and backward
-        """One step; every parameter must have its gradient."""
+        """One step; every parameter must have a gradient."""
         for group in self.param_groups:
             lr, momentum = group["lr"], group["momentum"]
             for kernel in group["params"]:
@@ -44,7 +44,7 @@ class Muon(optim.Optimizer):
 def orthogonalised(matrix: Tensor) -> Tensor:
     """A matrix with the singular vectors of `matrix` (N, M) and singular values near 1 (about 0.7 to 1.2)."""
     if matrix.shape[0] > matrix.shape[1]:
-        return orthogonalised(matrix.T).T  # the smaller Gram matrix of the two
+        return orthogonalised(matrix.T).T  # the smaller of the two Gram matrices
     a, b, c = QUINTIC
     x = matrix / (matrix.norm() + 1e-7)
     for _ in range(ROUNDS):
