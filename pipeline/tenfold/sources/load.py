@@ -29,7 +29,7 @@ def resolve_source(data: Data) -> tuple[Data, str]:
     if data.source != "auto":
         return data, f"source: {data.source}, as asked for"
     place = data.data
-    if files.found(place) is not None:
+    if files.find(place) is not None:
         return replace(data, source="kaggle"), f"source: kaggle, since {place} holds the competition's files"
     if mnist.present(place):
         line = (
@@ -84,7 +84,7 @@ def _folder(place: Path) -> Path:
 
 
 def _kaggle_place(folder: Path) -> Path:
-    place = files.found(folder)
+    place = files.find(folder)
     if place is None:
         raise BadInput(f"{folder}: holds neither {competition.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
     return place
