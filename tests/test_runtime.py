@@ -303,4 +303,4 @@ time.sleep(13)
         environment = {key: value for key, value in os.environ.items() if key not in cleared} | proxies
         models = [finished_run / "classifier.onnx", finished_run / "generator.onnx"]
         subprocess.run([sys.executable, "-c", program, *models], env=environment, check=True)
-        assert server.asked == []
+        assert server.requests == []

@@ -10,9 +10,10 @@ from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from digit_recognizer.client import KaggleFailed
-from digit_recognizer.command import BadLimit, NotInstalled
+from digit_recognizer.command import NotInstalled
+from digit_recognizer.failures import KaggleFailed
 from digit_recognizer.kernel import BuildFailed
+from digit_recognizer.limits import BadLimit
 from digit_recognizer.rows import DamagedFile
 from tenfold.cli.app import app
 from tenfold.cli.blend import blend
