@@ -294,7 +294,8 @@ def served() -> Iterator[Kaggle]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     kaggle.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    poll_s = 0.02  # until it notices the shutdown
+    threading.Thread(target=server.serve_forever, args=(poll_s,), daemon=True).start()
     try:
         yield kaggle
     finally:

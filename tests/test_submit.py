@@ -171,7 +171,7 @@ FAILURES = {
     ),
     "reply lost": Failure("CreateSubmission", accept_then(reset), 0, "submitted: 100", 1),
     "reply late": Failure(
-        "CreateSubmission", accept_then(hang), 0, "submitted: 100", 1, limits={"--upload-s": 10}, slow=True
+        "CreateSubmission", accept_then(hang), 0, "submitted: 100", 1, limits={"--upload-s": 20.0}, slow=True
     ),
     "reply is a web page": Failure("CreateSubmission", accept_then(web_page), 0, "submitted: 100", 1, slow=True),
     "reply 500": Failure("CreateSubmission", accept_then(error(500, "oops")), 0, "submitted: 100", 1, slow=True),

@@ -77,7 +77,7 @@ class LastByteReader(io.BufferedReader):
     """A binary stream that remembers the last byte read, which shows whether a file is cut off."""
 
     def __init__(self, source: IO[bytes]) -> None:
-        self.source = _LastByte(source)
+        self.source = _LastByteSource(source)
         super().__init__(self.source, buffer_size=1 << 20)
 
     @property
@@ -86,7 +86,7 @@ class LastByteReader(io.BufferedReader):
         return self.source.last
 
 
-class _LastByte(io.RawIOBase):
+class _LastByteSource(io.RawIOBase):
     def __init__(self, source: IO[bytes]) -> None:
         self.source = source
         self.last = b""

@@ -28,7 +28,7 @@ def submit(
     path
         A run's folder or a submission.csv; by default the newest run on Kaggle's files under runs/.
     again
-        Send a file that was sent before once more.
+        Send the file even if it was sent before.
     no_wait
         Do not wait for the score.
     """
