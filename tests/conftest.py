@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -131,6 +132,14 @@ def one_sentence(message: str) -> str:
     """The message, which must be a single line from tenfold, not a traceback."""
     assert message.startswith("tenfold: ") and message.count("\n") == 1 and "Traceback" not in message, message
     return message
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Return as soon as `true()` is."""
+    deadline = time.monotonic() + HANG_S
+    while not true():
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(0.02)
 
 
 def differing(a: Path, b: Path) -> list[str]:
