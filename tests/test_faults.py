@@ -138,7 +138,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_twenty_random_moments_has_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_run_killed_at_twenty_moments_has_the_same_bytes(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """Each start continues from the kill before. A run that ends between two kills is compared, and started afresh."""
     rng = random.Random(os.environ.get("TENFOLD_KILL_SEED", "20"))
     span_s = min(undisturbed.seconds, 30)  # a busy machine would have this take an hour

@@ -90,6 +90,7 @@ def test_scoring_the_submission_agrees_with_the_run(finished_run: Path, tmp_path
     assert f"({errors} errors)" in succeeded(in_process(*command, cwd=tmp_path))
 
 
+@pytest.mark.slow
 def test_exporting_again_gives_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(finished_run, tmp_path / "Abschrift №2")
     (copy / "classifier.onnx").unlink()
