@@ -23,7 +23,7 @@ def test_labels_are_found_in_any_order() -> None:
 
 
 def test_unknown_images_are_refused() -> None:
-    with pytest.raises(BadInput, match="5 of 10 test images are not among the 5 labelled ones"):
+    with pytest.raises(BadInput, match="test images: 5 of 10 are not among the 5 labelled ones; use the competition's"):
         look_up_labels(few_digits(10), few_digits(10).take(np.arange(5)))
 
 
@@ -69,7 +69,7 @@ def test_without_reference_labels_there_is_no_score(
     assert result and result.errors == 0
     monkeypatch.setattr(judge, "reference_digits", lambda data: digits.take(np.arange(5)))
     assert with_labels(test, Data()) is test and verdict(digits.known_labels(), test) is None
-    assert capsys.readouterr().out.startswith("no offline test score: offline test score: 5 of 10")
+    assert capsys.readouterr().out.startswith("no offline test score: test images: 5 of 10 are not")
 
 
 @pytest.mark.real
