@@ -1,9 +1,10 @@
-"""The conditional GAN learns its classes, is reproducible, and goes on where it stopped."""
+"""The conditional GAN learns its classes, is reproducible, and resumes where it stopped."""
 
 from __future__ import annotations
 
 import io
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,204 +12,239 @@ import pytest
 import torch
 from conftest import few_digits
 from PIL import Image
+from torch import Tensor, nn
 
+from tenfold.errors import Diverged
 from tenfold.models.cgan import Discriminator, Generator
 from tenfold.models.inference import sampler
 from tenfold.seeds import SeedStream
-from tenfold.settings import Cgan, Compute, Settings
+from tenfold.settings import Cgan, Compute, Loss
 from tenfold.sources import sample
 from tenfold.storage.checkpoint import Checkpoint
+from tenfold.storage.epoch_log import GeneratorEpoch
 from tenfold.training.device import prepare_process
-from tenfold.training.fit_generator import _spread, fit_generator
-from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, gradient_penalty, shifted
+from tenfold.training.fit_generator import fit_generator, variety
+from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, shifted
+from tenfold.training.schedule import RateCut
 
-SETTINGS = Settings(
-    cgan=Cgan(epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4, ema_decay=0.9),
-    compute=Compute("cpu", "fp32", 1, 1),
-)
+CGAN = Cgan(epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4, ema_decay=0.9)
+COMPUTE = Compute("cpu", "fp32", workers=1, threads=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> None:
-    prepare_process(SETTINGS.compute)
+    prepare_process(COMPUTE)
 
 
-def bars(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Digits that are easily told apart: a bright band whose height is the label's."""
+def bars(n: int) -> tuple[Tensor, Tensor]:
+    """Digits that are easy to tell apart: a bright bar whose height in the image is the label's."""
     labels = torch.arange(n) % 10
     images = torch.zeros(n, 28, 28, dtype=torch.uint8)
-    for place, label in enumerate(labels.tolist()):
-        images[place, 4 + 2 * label : 6 + 2 * label, 4:24] = 255
+    for index, label in enumerate(labels.tolist()):
+        images[index, 4 + 2 * label : 6 + 2 * label, 4:24] = 255
     return images, labels
 
 
-def fitted(
-    settings: Settings = SETTINGS, resume: Checkpoint | None = None, fold: int = 0
-) -> tuple[Generator, list[dict[str, Any]], list[Checkpoint], list[bytes]]:
-    records, states, grids = [], [], []
+@dataclass
+class Fitted:
+    """A generator, and what its training gave after each epoch."""
 
-    def after_epoch(record: dict[str, Any], state: Checkpoint, grid: bytes) -> None:
-        records.append(record)
-        states.append(replace(state, tensors={key: value.clone() for key, value in state.tensors.items()}))
-        grids.append(grid)
+    generator: Generator
+    epochs: list[GeneratorEpoch] = field(default_factory=list)
+    checkpoints: list[Checkpoint] = field(default_factory=list)
+    grids: list[bytes] = field(default_factory=list)
 
-    return (
-        fit_generator(*bars(64), settings, SeedStream(settings.seed, fold), resume, after_epoch),
-        records,
-        states,
-        grids,
+    def draw(self, labels: Sequence[int], seed: int = 0) -> Tensor:
+        rng = torch.Generator().manual_seed(seed)
+        return sampler(self.generator, CGAN.z_dim)(torch.tensor(labels), rng)
+
+
+def fit(
+    cgan: Cgan = CGAN, resume: Checkpoint | None = None, fold: int = 0, rate_cuts: Sequence[RateCut] = ()
+) -> Fitted:
+    """A generator of bars."""
+    result = Fitted(Generator(cgan))
+
+    def after_epoch(epoch: GeneratorEpoch, state: Checkpoint, grid: bytes) -> None:
+        result.epochs.append(epoch)
+        result.checkpoints.append(
+            replace(state, tensors={name: value.clone() for name, value in state.tensors.items()})
+        )
+        result.grids.append(grid)
+
+    result.generator = fit_generator(
+        *bars(64), cgan, COMPUTE, SeedStream(0, fold), resume=resume, after_epoch=after_epoch, rate_cuts=rate_cuts
     )
+    return result
 
 
-def drawn(generator: Generator, labels: list[int], seed: int = 0) -> torch.Tensor:
-    draws = torch.Generator().manual_seed(seed)
-    return sampler(generator, SETTINGS.cgan.z_dim)(torch.tensor(labels), draws)
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-def test_it_learns_to_draw_what_it_is_asked_for() -> None:
-    # No shifts: here the place of a bar is its label.
-    cgan = Cgan(epochs=8, epoch_images=960, batch_size=32, z_dim=8, width=8, shift_px=0, lr=0.001, ema_decay=0.97)
-    generator = fitted(replace(SETTINGS, cgan=cgan))[0]
-    images = drawn(generator, [label for label in range(10) for _ in range(10)]).float()
-    brightest = images[:, :, 4:24].mean(2).argmax(1)
-    wanted = torch.arange(10).repeat_interleave(10) * 2 + 4
-    assert ((brightest - wanted).abs() <= 1).float().mean() > 0.9
+def test_it_draws_the_requested_digits() -> None:
+    # No shifts: here the height of a bar is its label.
+    longer = replace(CGAN, epochs=5, epoch_images=480, width=6, shift_px=0, lr=0.003, ema_decay=0.97)
+    images = fit(longer).draw([label for label in range(10) for _ in range(10)]).float()
+    brightest_row = images[:, :, 4:24].mean(2).argmax(1)
+    expected_row = torch.arange(10).repeat_interleave(10) * 2 + 4
+    assert ((brightest_row - expected_row).abs() <= 1).float().mean() > 0.9
 
 
 def test_the_same_seed_gives_the_same_generator_and_grids() -> None:
-    first, again, other = fitted(), fitted(), fitted(fold=1)
-    assert torch.equal(drawn(first[0], [3, 7]), drawn(again[0], [3, 7]))
-    assert first[3] == again[3]
-    assert first[3] != other[3]
+    first, same, other = fit(), fit(), fit(fold=1)
+    assert same_weights(first.generator, same.generator) and not same_weights(first.generator, other.generator)
+    assert first.grids == same.grids != other.grids
 
 
-def test_a_continued_fit_ends_with_the_same_bytes() -> None:
-    whole, records, states, grids = fitted()
-    continued, later, _, later_grids = fitted(resume=states[0])
-    same = zip(whole.state_dict().values(), continued.state_dict().values(), strict=True)
-    assert all(torch.equal(a, b) for a, b in same)
-    assert (later, later_grids) == (records[1:], grids[1:])
+def test_a_resumed_training_ends_with_the_same_bytes() -> None:
+    whole = fit()
+    resumed = fit(resume=whole.checkpoints[0])
+    assert same_weights(whole.generator, resumed.generator)
+    assert (resumed.epochs, resumed.grids) == (whole.epochs[1:], whole.grids[1:])
 
 
-def test_each_epoch_leaves_a_grid_of_a_row_a_digit() -> None:
-    for grid in fitted()[3]:
+def test_each_epoch_gives_a_grid_with_one_row_per_digit() -> None:
+    grids = fit().grids
+    assert len(grids) == CGAN.epochs
+    for grid in grids:
         with Image.open(io.BytesIO(grid)) as image:
             assert image.size == (302, 302)
 
 
-def test_each_players_loss_is_what_its_formula_says() -> None:
-    class Told(torch.nn.Module):
-        """Scores an image by its first pixel."""
+class FirstPixel(nn.Module):
+    """A discriminator that scores an image by its first pixel."""
 
-        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return images[:, 0, 0, 0]
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        return images[:, 0, 0, 0]
 
-    def images(scores: np.ndarray) -> torch.Tensor:  # type: ignore[type-arg]
-        return torch.from_numpy(scores)[:, None, None, None].expand(-1, 1, 28, 28)
 
+REAL, GENERATED = np.array([2.0, 0.5]), np.array([-3.0, 0.5])  # scores
+P_REAL, P_GENERATED = 1 / (1 + np.exp(-REAL)), 1 / (1 + np.exp(-GENERATED))
+# The losses of discriminator and generator, from the papers' formulas.
+EXPECTED_LOSSES: dict[Loss, tuple[float, float]] = {
+    "non-saturating": (-np.log(P_REAL).mean() - np.log(1 - P_GENERATED).mean(), -np.log(P_GENERATED).mean()),
+    "least-squares": (((REAL - 1) ** 2).mean() + (GENERATED**2).mean(), ((GENERATED - 1) ** 2).mean()),
+    "hinge": ((0 + 0.5) / 2 + (0 + 1.5) / 2, -GENERATED.mean()),
+}
+
+
+@pytest.mark.parametrize("name", GAN_LOSSES)
+def test_each_loss_follows_its_formula(name: Loss) -> None:
+    real, generated = (
+        torch.from_numpy(scores)[:, None, None, None].expand(-1, 1, 28, 28) for scores in (REAL, GENERATED)
+    )
     labels = torch.zeros(2, dtype=torch.int64)
-    real, generated = np.array([2.0, 0.5]), np.array([-3.0, 0.5])
-    d_real, d_generated = 1 / (1 + np.exp(-real)), 1 / (1 + np.exp(-generated))
-    expected = {
-        "non-saturating": (-np.log(d_real).mean() - np.log(1 - d_generated).mean(), -np.log(d_generated).mean()),
-        "least-squares": (((real - 1) ** 2).mean() + (generated**2).mean(), ((generated - 1) ** 2).mean()),
-        "hinge": ((0 + 0.5) / 2 + (0 + 1.5) / 2, -generated.mean()),
-    }
-    assert expected.keys() == GAN_LOSSES.keys()
-    for name, (of_discriminator, of_generator) in expected.items():
-        found = discriminator_loss(GAN_LOSSES[name], Told(), images(real), images(generated), labels)
-        assert [float(part) for part in found] == pytest.approx([of_discriminator, real.mean(), generated.mean()])
-        assert float(generator_loss(GAN_LOSSES[name], Told(), images(generated), labels)) == pytest.approx(of_generator)
+    of_discriminator, of_generator = EXPECTED_LOSSES[name]
+    loss, *scores = discriminator_loss(GAN_LOSSES[name], FirstPixel(), real, generated, labels)
+    assert float(loss) == pytest.approx(of_discriminator)
+    assert [float(score) for score in scores] == pytest.approx([REAL.mean(), GENERATED.mean()])
+    assert float(generator_loss(GAN_LOSSES[name], FirstPixel(), generated, labels)) == pytest.approx(of_generator)
 
 
-def test_the_penalty_is_the_squared_gradient_that_small_steps_show() -> None:
-    class Curved(torch.nn.Module):
-        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return images.flatten(1).pow(3).sum(1) * (1 + labels)
-
-    images, labels = torch.rand(3, 1, 4, 4, dtype=torch.float64), torch.tensor([0, 1, 5])
-    slopes = torch.zeros(3, 16, dtype=torch.float64)
-    for pixel in range(16):
-        step = torch.zeros(16, dtype=torch.float64)
-        step[pixel] = 1e-6
-        up, down = (Curved()((images.flatten(1) + sign * step).view_as(images), labels) for sign in (1, -1))
-        slopes[:, pixel] = (up - down) / 2e-6
-    found = float(gradient_penalty(Curved(), images, labels).detach())
-    assert found == pytest.approx(float(slopes.square().sum(1).mean()), rel=1e-6)
-
-
-def test_shifts_move_whole_pictures_and_let_gradients_through() -> None:
+def test_shifts_move_whole_images_and_pass_gradients() -> None:
     images = torch.zeros(200, 1, 28, 28)
     images[:, :, 12:16, 12:16] = 1
     images.requires_grad_()
-    draws = torch.Generator().manual_seed(0)
-    moved = shifted(images, 2.0, draws)
+    rng = torch.Generator().manual_seed(0)
+    moved = shifted(images, 2.0, rng)
     assert moved.sum(dim=(1, 2, 3)).detach() == pytest.approx(16, rel=1e-3)
-    rows = (moved.detach().sum(dim=(1, 3)) * torch.arange(28)).sum(1) / 16 - 13.5
-    assert -2.01 < rows.min() < -1.5 and 1.5 < rows.max() < 2.01
+    row_shifts = (moved.detach().sum(dim=(1, 3)) * torch.arange(28)).sum(1) / 16 - 13.5
+    assert -2.01 < row_shifts.min() < -1.5 and 1.5 < row_shifts.max() < 2.01
     moved.sum().backward()
     assert images.grad is not None and images.grad[:, :, 12:16, 12:16].min() > 0.9
-    assert shifted(images, 0.0, draws) is images
+    assert shifted(images, 0.0, rng) is images
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"loss": "least-squares", "condition": "planes"},
-        {"loss": "hinge", "r1": 1.0, "shift_px": 2.0},
-        {"trunk": 28, "skip": True, "class_dim": 3, "lr_decay": 1.0},
+        {"loss": "least-squares"},
+        {"loss": "non-saturating", "shift_px": 0.0},
+        {"skip": True},
+        {"class_dim": 3, "class_std": 1.0},
+        {"lr": 0.002, "ema_decay": 0.5},
     ],
+    ids=str,
 )
-def test_every_option_reaches_the_generator_and_a_continued_fit_ends_the_same(options: dict[str, Any]) -> None:
-    plain = fitted()[0]
-    settings = replace(SETTINGS, cgan=replace(SETTINGS.cgan, **options))
-    whole, records, states, grids = fitted(settings)
-    continued, _, _, later_grids = fitted(settings, resume=states[0])
-    assert not torch.equal(drawn(whole, [3, 7]), drawn(plain, [3, 7]))
-    assert torch.equal(drawn(whole, [3, 7]), drawn(continued, [3, 7])) and later_grids == grids[1:]
-    assert all(np.isfinite(list(record.values())).all() for record in records)
+def test_every_option_takes_effect_and_survives_a_resume(options: dict[str, Any]) -> None:
+    changed = replace(CGAN, **options)
+    whole = fit(changed)
+    resumed = fit(changed, resume=whole.checkpoints[0])
+    assert not torch.equal(whole.draw([3, 7]), fit().draw([3, 7]))
+    assert same_weights(whole.generator, resumed.generator) and resumed.grids == whole.grids[1:]
+    assert all(np.isfinite(list(epoch.numbers().values())).all() for epoch in whole.epochs)
 
 
-def test_both_ways_of_telling_the_discriminator_the_digit_reach_its_score() -> None:
+def test_a_rate_cut_takes_effect_from_its_epoch_on() -> None:
+    whole, cut = fit(), fit(rate_cuts=[RateCut(1, 0.5)])
+    assert whole.epochs[0] == cut.epochs[0] and whole.epochs[1] != cut.epochs[1]
+    assert not same_weights(whole.generator, cut.generator)
+
+
+def test_a_loss_of_nan_stops_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = iter(range(1000))
+
+    def nan_in_epoch_2(*arguments: Any) -> Tensor:
+        return generator_loss(*arguments) * (float("nan") if next(steps) == 3 else 1)
+
+    monkeypatch.setattr("tenfold.training.fit_generator.generator_loss", nan_in_epoch_2)
+    with pytest.raises(
+        Diverged, match=r"became .* / nan in epoch 2 \(learning rate 0.001\); the checkpoint after epoch 1"
+    ):
+        fit()
+
+
+def test_the_requested_digit_changes_the_discriminators_score() -> None:
     images, labels = bars(20)
-    for condition in ("projection", "planes"):
-        discriminator = Discriminator(replace(SETTINGS.cgan, condition=condition))
-        scores = [discriminator(images.unsqueeze(1).float() / 255, asked) for asked in (labels, (labels + 1) % 10)]
-        assert not torch.allclose(*scores)
+    discriminator = Discriminator(CGAN)
+    right, wrong = (discriminator(images.unsqueeze(1).float() / 255, part) for part in (labels, (labels + 1) % 10))
+    assert not torch.isclose(right, wrong).any()
 
 
-def test_the_discriminators_step_leaves_the_generator_alone() -> None:
-    generator, discriminator = Generator(SETTINGS.cgan), Discriminator(SETTINGS.cgan)
+def test_the_discriminators_loss_spares_the_generator() -> None:
+    generator, discriminator = Generator(CGAN), Discriminator(CGAN)
     images, labels = bars(8)
-    made = generator(torch.randn(8, 8), labels)
+    generated = generator(torch.randn(8, 8), labels)
     real = images.unsqueeze(1).float() / 255
-    discriminator_loss(GAN_LOSSES["non-saturating"], discriminator, real, made, labels)[0].backward()
+    discriminator_loss(GAN_LOSSES["non-saturating"], discriminator, real, generated, labels)[0].backward()
     assert all(weight.grad is None for weight in generator.parameters())
     assert all(weight.grad is not None for weight in discriminator.parameters())
 
 
-def test_drawn_digits_are_uint8_and_follow_z() -> None:
-    generator = fitted()[0]
-    images = drawn(generator, [5] * 20)
+def test_drawn_digits_are_uint8_and_depend_on_z() -> None:
+    images = fit().draw([5] * 20)
     assert images.dtype == torch.uint8 and images.shape == (20, 28, 28)
     assert len(np.unique(images.numpy().reshape(20, -1), axis=0)) == 20
 
 
-def test_fewer_digits_than_a_batch_still_train() -> None:
+def test_fewer_digits_than_a_batch_are_enough() -> None:
     digits = few_digits(10)
-    generator = fit_generator(
-        torch.from_numpy(digits.images),
-        torch.from_numpy(digits.known_labels()),
-        SETTINGS,
-        SeedStream(0, 0),
-        None,
-        lambda *_: None,
-    )
-    assert drawn(generator, [0]).shape == (1, 28, 28)
+    images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.known_labels())
+    generator = fit_generator(images, labels, CGAN, COMPUTE, SeedStream(0, 0))
+    assert Fitted(generator).draw([0]).shape == (1, 28, 28)
 
 
-def test_variety_tells_a_collapse_from_real_digits() -> None:
+class Copying(Generator):
+    """A generator that copies training digits of the requested label: any of them, or after a collapse the first."""
+
+    def __init__(self, images: Tensor, labels: Tensor, collapsed: bool) -> None:
+        super().__init__(CGAN)
+        self.rows = [images[labels == label].unsqueeze(1) / 255 for label in range(10)]
+        self.collapsed = collapsed
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        picked = (z[:, 0].abs() * 1e6).long()
+        chosen = [
+            self.rows[label][0 if self.collapsed else index % len(self.rows[label])]
+            for label, index in zip(labels.tolist(), picked.tolist(), strict=True)
+        ]
+        return torch.stack(chosen)
+
+
+@pytest.mark.parametrize(("collapsed", "expected"), [(False, 1.0), (True, 0.0)])
+def test_variety_detects_a_collapse(collapsed: bool, expected: float) -> None:
     train, _ = sample.load()
     images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
-    collapsed = torch.stack([images[labels == label][0] for label in labels.tolist()])
-    assert _spread(collapsed, labels) < 0.01 * _spread(images, labels)
+    generator = Copying(images, labels, collapsed)
+    assert variety(generator, images, labels, CGAN, SeedStream(0, 0)) == pytest.approx(expected, abs=0.05)

@@ -1,4 +1,4 @@
-"""A training goes on from what is whole and its own; from anything else it starts anew, and says so."""
+"""A training resumes from an intact checkpoint of its own; with any other it starts anew and reports it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import safetensors.torch
 import torch
 from conftest import few_digits
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tenfold.errors import BadInput
 from tenfold.models.classifier import Classifier
 from tenfold.models.weights import load_classifier, save_weights
 from tenfold.orchestration.plan import Plan
-from tenfold.orchestration.pool import Task
 from tenfold.settings import Cgan, Compute, FinalGenerator, Fit, Light, Net, Settings
 from tenfold.storage import checkpoint
 from tenfold.storage.checkpoint import ABOUT, FORMAT, Checkpoint, Unusable
+from tenfold.storage.completion import DONE
+from tenfold.storage.epoch_log import Epoch
 from tenfold.storage.run_folder import RunFolder
 
 SETTINGS = Settings(
@@ -31,45 +33,14 @@ SETTINGS = Settings(
     generator=FinalGenerator(epochs=2),
     light=Light((4, 8), epochs=3),
     cgan=Cgan(share=0, least_variety=0, epochs=2, epoch_images=64, batch_size=32, z_dim=8, width=4),
-    compute=Compute("cpu", "fp32", 1, 1),
+    compute=Compute("cpu", "fp32", workers=1, threads=1),
 )
 DIGITS, FOLD_OF = few_digits(96), np.arange(96) % 2
-SHIPPED = ["light", "generator"]  # a classifier and a generator
+TRAININGS = ["light", "generator"]  # a classifier and a generator
 
 
 class StoppedError(Exception):
-    """What ends a training in these tests."""
-
-
-def task(plan: Plan, name: str) -> Task:
-    return next(task for task in plan.second_round(DIGITS, FOLD_OF, None) if task.name == name)
-
-
-def carry_out(plan: Plan, name: str, stop_after: int | None = None) -> list[int]:
-    """Fit, as a worker does, until the end or the end of an epoch; gives the epochs done."""
-    epochs: list[int] = []
-
-    def report(record: dict[str, Any]) -> None:
-        epochs.append(record["epoch"])
-        if record["epoch"] == stop_after:
-            raise StoppedError
-
-    left = task(plan, name)
-    try:
-        left.work(left.argument, report)
-    except StoppedError:
-        assert stop_after
-    return epochs
-
-
-def weights(plan: Plan, name: str) -> bytes:
-    (path,) = (plan.folder.path / name).glob("*.safetensors")
-    return path.read_bytes()
-
-
-def state(plan: Plan, name: str) -> Path:
-    (path,) = (plan.folder.path / name).glob("*.checkpoint.safetensors")
-    return path
+    """Ends a training in these tests."""
 
 
 @pytest.fixture
@@ -79,142 +50,208 @@ def plan(tmp_path: Path) -> Plan:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Trainings that ran without a stop."""
     plan = Plan(SETTINGS, RunFolder(tmp_path_factory.mktemp("undisturbed")))
-    for name in SHIPPED:
-        carry_out(plan, name)
+    for name in TRAININGS:
+        train(plan, name)
     return plan
 
 
-def cut(path: Path) -> None:
+def train(plan: Plan, name: str, stop_after: int | None = None) -> list[int]:
+    """Run a training as a worker does, to its end or until an epoch is done; return the epochs done."""
+    done: list[int] = []
+
+    def report(epoch: Epoch) -> None:
+        done.append(epoch.epoch)
+        if epoch.epoch == stop_after:
+            raise StoppedError
+
+    task = next(task for task in plan.net_tasks(DIGITS, FOLD_OF, None) if task.name == name)
+    try:
+        task.work(task.argument, report)
+    except StoppedError:
+        assert stop_after
+    return done
+
+
+def weights(plan: Plan, name: str) -> bytes:
+    (path,) = (plan.folder.path / name).glob("*.safetensors")
+    return path.read_bytes()
+
+
+def checkpoint_of(plan: Plan, name: str) -> Path:
+    (path,) = (plan.folder.path / name).glob("*.checkpoint.safetensors")
+    return path
+
+
+def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def of_another_version(path: Path) -> None:
     about = json.dumps({"format": FORMAT + 1, "epochs_done": 1})
-    path.write_bytes(safetensors.torch.save(safetensors.torch.load_file(path), {checkpoint.ABOUT: about}))
+    path.write_bytes(safetensors.torch.save(safetensors.torch.load_file(path), {ABOUT: about}))
 
 
 def of_other_nets(path: Path) -> None:
     tensors = safetensors.torch.load_file(path)
-    wider = {key: torch.cat([value, value]) if value.ndim else value for key, value in tensors.items()}
+    wider = {name: torch.cat([value, value]) if value.ndim else value for name, value in tensors.items()}
     checkpoint.save(path, Checkpoint(1, wider))
 
 
-def of_nothing_known(path: Path) -> None:
+def of_the_first_format(path: Path) -> None:
+    path.write_bytes(safetensors.torch.save({"x": torch.zeros(1)}, {"epochs_done": "2"}))
+
+
+def with_a_wrong_count(path: Path) -> None:
     about = json.dumps({"format": FORMAT, "epochs_done": "many"})
     path.write_bytes(safetensors.torch.save({"x": torch.zeros(1)}, {ABOUT: about}))
 
 
-DAMAGES = {
-    "is damaged": cut,
-    "was written by another version of tenfold": of_another_version,
-    "is of other nets": of_other_nets,
-}
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_whole_checkpoint_is_gone_on_from_without_a_word(plan: Plan, undisturbed: Plan, name: str) -> None:
-    carry_out(plan, name, stop_after=1)
-    assert plan.made_ready() == []
-    assert carry_out(plan, name)[0] == 2
+@pytest.mark.parametrize("name", TRAININGS)
+def test_an_intact_checkpoint_is_resumed_silently(plan: Plan, undisturbed: Plan, name: str) -> None:
+    assert train(plan, name, stop_after=1) == [1]
+    assert plan.prepare() == []
+    assert train(plan, name)[0] == 2
     assert weights(plan, name) == weights(undisturbed, name)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-@pytest.mark.parametrize("why", DAMAGES)
-def test_a_checkpoint_that_is_of_no_use_starts_the_training_anew(
-    plan: Plan, undisturbed: Plan, name: str, why: str
+@pytest.mark.parametrize("name", TRAININGS)
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (cut_in_half, "is damaged"),
+        (of_another_version, "was written by another version of tenfold"),
+        (of_other_nets, "belongs to other nets"),
+    ],
+)
+def test_an_unusable_checkpoint_starts_the_training_anew(
+    plan: Plan, undisturbed: Plan, name: str, damage: Callable[[Path], None], reason: str
 ) -> None:
-    carry_out(plan, name, stop_after=1)
-    DAMAGES[why](state(plan, name))
-    assert plan.made_ready() == [f"{name} starts anew: its checkpoint {why}"]
-    assert plan.made_ready() == []  # it is said once
-    assert carry_out(plan, name)[0] == 1
+    train(plan, name, stop_after=1)
+    damage(checkpoint_of(plan, name))
+    assert plan.prepare() == [f"{name} starts anew: its checkpoint {reason}"]
+    assert plan.prepare() == []  # reported once
+    assert train(plan, name)[0] == 1
     assert weights(plan, name) == weights(undisturbed, name)
-    lines = [(line["stage"], line["epoch"]) for line in plan.folder.epochs()]
-    assert len(lines) == len(set(lines)) == (3 if name == "light" else 2)
+    assert [epoch.epoch for epoch in plan.folder.epoch_log.read()] == ([1, 2, 3] if name == "light" else [1, 2])
 
 
-def forget_a_byte(folder: Path) -> None:
-    cut(next(folder.glob("*.safetensors")))
+def cut_the_weights(folder: Path) -> None:
+    cut_in_half(next(folder.glob("*.safetensors")))
 
 
-def lose_a_file(folder: Path) -> None:
+def remove_the_weights(folder: Path) -> None:
     next(folder.glob("*.safetensors")).unlink()
 
 
-def note_another_format(folder: Path) -> None:
-    done = json.loads((folder / "done.json").read_text())
-    (folder / "done.json").write_text(json.dumps(done | {"format": FORMAT + 1}))
+def change_the_format(folder: Path) -> None:
+    done = json.loads((folder / DONE).read_text())
+    (folder / DONE).write_text(json.dumps(done | {"format": FORMAT + 1}))
 
 
-def scribble(folder: Path) -> None:
-    (folder / "done.json").write_text("[1]")
+def overwrite_the_record(folder: Path) -> None:
+    (folder / DONE).write_text("[1]")
 
 
-@pytest.mark.parametrize("damage", [forget_a_byte, lose_a_file, note_another_format, scribble])
-def test_a_finished_training_that_was_changed_starts_anew(
-    plan: Plan, undisturbed: Plan, damage: Callable[[Path], None]
-) -> None:
-    carry_out(plan, "light")
-    assert plan.made_ready() == []
-    damage(plan.folder.light)
-    (said,) = plan.made_ready()
-    assert said.startswith("light starts anew: its result was changed or removed since, or was written by another")
-    assert carry_out(plan, "light") == [1, 2, 3]
+@pytest.mark.parametrize("change", [cut_the_weights, remove_the_weights, change_the_format, overwrite_the_record])
+def test_a_changed_result_is_trained_anew(plan: Plan, undisturbed: Plan, change: Callable[[Path], None]) -> None:
+    train(plan, "light")
+    assert plan.prepare() == []
+    change(plan.folder.light)
+    (sentence,) = plan.prepare()
+    assert sentence.startswith("light starts anew: its result was changed or removed, or another version")
+    assert train(plan, "light") == [1, 2, 3]
     assert weights(plan, "light") == weights(undisturbed, "light")
 
 
 def test_a_checkpoint_beside_a_finished_result_is_removed(plan: Plan) -> None:
-    carry_out(plan, "light", stop_after=1)
-    left, content = state(plan, "light"), state(plan, "light").read_bytes()
-    carry_out(plan, "light")
-    left.write_bytes(content)  # as a kill between the result and the removal leaves it
-    assert plan.made_ready() == [] and not left.exists()
+    train(plan, "light", stop_after=1)
+    path = checkpoint_of(plan, "light")
+    content = path.read_bytes()
+    train(plan, "light")
+    path.write_bytes(content)  # as a kill between the result and the removal leaves it
+    assert plan.prepare() == [] and not path.exists()
 
 
-def test_what_was_stored_is_told_from_nothing_and_from_something_else(tmp_path: Path) -> None:
+def test_a_checkpoint_is_loaded_as_it_was_saved(tmp_path: Path) -> None:
     path = tmp_path / "state"
     assert checkpoint.load(path) is None
     checkpoint.save(path, Checkpoint(3, {"x": torch.ones(2)}))
-    found = checkpoint.load(path)
-    assert found and found.epochs_done == 3 and torch.equal(found.tensors["x"], torch.ones(2))
-    for damage in (of_nothing_known, cut):
-        damage(path)
-        with pytest.raises(Unusable, match="is damaged"):
-            checkpoint.load(path)
+    loaded = checkpoint.load(path)
+    assert loaded and loaded.epochs_done == 3 and torch.equal(loaded.tensors["x"], torch.ones(2))
 
 
-def test_the_same_state_gives_the_same_bytes_and_the_first_format_is_another_version(
-    tmp_path: Path,
-) -> None:
-    state = Checkpoint(2, {"x": torch.ones(2)})
+def test_the_same_state_gives_the_same_bytes(tmp_path: Path) -> None:
+    state = Checkpoint(2, {"x": torch.ones(2), "y": torch.zeros(3)})
     for name in ("a", "b"):
         checkpoint.save(tmp_path / name, state)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    (tmp_path / "a").write_bytes(safetensors.torch.save(state.tensors, {"epochs_done": "2"}))
-    with pytest.raises(Unusable, match="was written by another version"):
-        checkpoint.load(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [(with_a_wrong_count, "is damaged"), (of_the_first_format, "was written by another version of tenfold")],
+)
+def test_other_contents_are_unusable(tmp_path: Path, write: Callable[[Path], None], reason: str) -> None:
+    write(tmp_path / "state")
+    with pytest.raises(Unusable, match=reason):
+        checkpoint.load(tmp_path / "state")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a small checkpoint."""
+    path = tmp_path_factory.mktemp("stored") / "state"
+    checkpoint.save(path, Checkpoint.of(1, {"net": Classifier(SETTINGS.net)}, {}))
+    return path
+
+
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_a_checkpoint_cut_anywhere_is_unusable(stored: Path, data: st.DataObject) -> None:
+    content = stored.read_bytes()
+    length = data.draw(st.integers(0, len(content) - 1))
+    cut = stored.with_name("cut")
+    cut.write_bytes(content[:length])
+    with pytest.raises(Unusable, match="is damaged"):
+        checkpoint.load(cut)
+
+
+@settings(deadline=None, max_examples=200)
+@given(data=st.data())
+def test_a_flipped_header_bit_never_crashes(stored: Path, data: st.DataObject) -> None:
+    content = bytearray(stored.read_bytes())
+    header = 8 + int.from_bytes(content[:8], "little")
+    content[data.draw(st.integers(0, header - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    flipped = stored.with_name("flipped")
+    flipped.write_bytes(content)
+    try:
+        loaded = checkpoint.load(flipped)
+    except Unusable:
+        return
+    assert loaded is not None
 
 
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (Path.unlink, "is missing; run the same `tenfold run` again, which fits it anew"),
-        (cut, "is damaged; run the same `tenfold run` again, which fits it anew"),
-        (of_another_version, "was written by another version of tenfold; run the same"),
-        (of_other_nets, "holds another net than its run's settings ask for; run it anew with --fresh"),
+        (Path.unlink, "is missing; repeat the same `tenfold run`, which fits it anew"),
+        (cut_in_half, "is damaged; repeat the same `tenfold run`, which fits it anew"),
+        (of_another_version, "was written by another version of tenfold; repeat the same"),
+        (of_other_nets, "holds another net than its run's settings ask for; repeat the run with --fresh"),
     ],
 )
-def test_weights_that_cannot_be_had_are_refused_in_a_sentence(
-    tmp_path: Path, damage: Callable[[Path], None], sentence: str
-) -> None:
+def test_unusable_weights_are_refused(tmp_path: Path, damage: Callable[[Path], None], sentence: str) -> None:
     path = tmp_path / "weights"
     save_weights(path, Classifier(SETTINGS.net))
     load_classifier(path, SETTINGS.net)
     damage(path)
     with pytest.raises(BadInput, match=sentence):
         load_classifier(path, SETTINGS.net)
-    save_weights(path, Classifier(SETTINGS.net))
+
+
+def test_weights_of_other_channels_are_refused(tmp_path: Path) -> None:
+    save_weights(tmp_path / "weights", Classifier(SETTINGS.net))
     with pytest.raises(BadInput, match="holds another net"):
-        load_classifier(path, replace(SETTINGS.net, channels=(4, 16)))
+        load_classifier(tmp_path / "weights", replace(SETTINGS.net, channels=(4, 16)))

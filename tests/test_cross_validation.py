@@ -1,50 +1,103 @@
-"""Calibration: the temperature that fits, and that moves no label."""
+"""Scores of out-of-fold predictions, and the temperature that calibrates them and changes no label."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 import pytest
-import torch
+from conftest import few_digits
 
-from tenfold.evaluation.cross_validation import fitted_temperature, tempered
-from tenfold_onnx.write import graphs
+from tenfold.data.folds import NOT_VALIDATED
+from tenfold.errors import BadInput
+from tenfold.evaluation.cross_validation import (
+    OutOfFold,
+    cross_validate,
+    fit_temperature,
+    out_of_fold,
+    tempered,
+)
+from tenfold.storage import atomic
+from tenfold.storage.npz import npz
+from tenfold.storage.run_folder import VALIDATION, RunFolder
+
+Probabilities = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 
-def drawn(temperature: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Probabilities that are off by a temperature, and labels drawn from the true ones."""
+def miscalibrated(temperature: float, n: int = 20_000) -> tuple[Probabilities, Labels]:
+    """Probabilities that this temperature calibrates, and labels drawn from the calibrated ones."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 2, (n, 10))
-    true = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    labels = (true.cumsum(1) > rng.random((n, 1))).argmax(1)
+    calibrated = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    labels = (calibrated.cumsum(1) > rng.random((n, 1))).argmax(1)
     power = np.exp(logits * temperature)
     return (power / power.sum(1, keepdims=True)).astype(np.float32), labels
 
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
-def test_the_temperature_that_was_off_is_found(temperature: float) -> None:
-    said, labels = drawn(temperature)
-    assert fitted_temperature(said, labels) == pytest.approx(temperature, rel=0.03)
+def test_the_temperature_that_calibrates_is_found(temperature: float) -> None:
+    assert fit_temperature(*miscalibrated(temperature)) == pytest.approx(temperature, rel=0.03)
 
 
-def test_tempering_moves_no_label_keeps_sums_and_is_undone_by_its_inverse() -> None:
-    said, _ = drawn(1.0, 500)
-    for temperature in (0.6, 1.0, 2.0):
-        changed = tempered(said, temperature)
-        assert (changed.argmax(1) == said.argmax(1)).all()
-        assert changed.sum(1) == pytest.approx(np.ones(500), abs=1e-5)
-        assert tempered(changed, 1 / temperature) == pytest.approx(said, abs=1e-4)
+@pytest.mark.parametrize("temperature", [0.6, 1.0, 2.0])
+def test_tempering_keeps_labels_and_sums_and_is_invertible(temperature: float) -> None:
+    probs, _ = miscalibrated(1.0, 500)
+    changed = tempered(probs, temperature)
+    assert (changed.argmax(1) == probs.argmax(1)).all()
+    assert changed.sum(1) == pytest.approx(np.ones(500), abs=1e-5)
+    assert tempered(changed, 1 / temperature) == pytest.approx(probs, abs=1e-4)
 
 
-def test_the_record_and_the_model_temper_alike() -> None:
-    said, _ = drawn(1.0, 500)
-    in_the_model = graphs.tempered(torch.from_numpy(said), 0.6).numpy()
-    assert tempered(said, 0.6) == pytest.approx(in_the_model, abs=1e-6)
+def test_tempering_keeps_certain_predictions() -> None:
     certain = np.eye(10, dtype=np.float32)
     assert tempered(certain, 0.6) == pytest.approx(certain, abs=1e-6)
 
 
-def test_answers_without_an_error_are_left_as_they_are() -> None:
-    said, _ = drawn(1.0, n=200)
-    right = said.argmax(1)
-    assert fitted_temperature(said, right) == 1.0
-    assert fitted_temperature(said, np.where(np.arange(200) == 0, (right + 1) % 10, right)) < 1.0
+def test_predictions_without_an_error_are_not_tempered() -> None:
+    probs, _ = miscalibrated(1.0, n=200)
+    labels = probs.argmax(1)
+    assert fit_temperature(probs, labels) == 1.0
+    labels[0] = (labels[0] + 1) % 10
+    assert fit_temperature(probs, labels) < 1.0
+
+
+def test_scores_are_counted_per_fold_and_over_all_rows() -> None:
+    labels = np.array([0, 1, 2, 3, 4, 5])
+    probs = np.full((6, 10), 0.05, np.float32)
+    probs[np.arange(6), [0, 1, 2, 3, 4, 6]] = 0.55  # one error, in the second fold
+    scores = cross_validate(probs, labels, np.array([0, 0, 0, 0, 1, 1]))
+    assert (scores.folds, scores.errors, scores.rows) == ((1.0, 0.5), 1, 6)
+    assert (scores.mean, scores.std) == pytest.approx((0.75, 0.5 / np.sqrt(2)))
+    assert scores.log_loss == pytest.approx(-(5 * np.log(0.55) + np.log(0.05)) / 6)
+    assert scores.sentence().startswith("cross-validation: 0.75000 ± 0.35355 (mean ± std over 2 folds; 1 errors on 6")
+
+
+def predictions(seed: int, n: int) -> Probabilities:
+    weights = np.random.default_rng(seed).random((n, 10))
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def test_out_of_fold_averages_the_nets_of_a_rows_fold(tmp_path: Path) -> None:
+    run, digits, fold_of = RunFolder(tmp_path), few_digits(12), np.arange(12) % 3 - 1
+    for fold in range(2):
+        for net in range(2):
+            atomic.write(run.net(fold, net) / VALIDATION, npz(validation=predictions(10 * fold + net, 4)))
+    oof, temperature = out_of_fold(run, digits, fold_of, nets=2)
+    validated = digits.take(fold_of != NOT_VALIDATED)
+    assert (oof.labels == validated.known_labels()).all() and (oof.origin == validated.origin).all()
+    assert set(oof.reserved) == set(digits.take(fold_of == NOT_VALIDATED).fingerprints())
+    for fold in range(2):
+        mean = (predictions(10 * fold, 4) + predictions(10 * fold + 1, 4)) / 2
+        assert oof.probabilities[oof.fold == fold] == pytest.approx(tempered(mean, temperature), abs=1e-6)
+    oof.save(run)
+    loaded = OutOfFold.load(run)
+    assert all((getattr(loaded, name) == getattr(oof, name)).all() for name in OutOfFold.__dataclass_fields__)
+
+
+def test_missing_predictions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"fold-0-net-0/answers.npz: can't be read .* fits that net anew"):
+        out_of_fold(RunFolder(tmp_path), few_digits(12), np.arange(12) % 2, nets=1)
+    with pytest.raises(BadInput, match=r"oof.npz: can't be read .* let the run finish first"):
+        OutOfFold.load(RunFolder(tmp_path))

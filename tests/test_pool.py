@@ -1,4 +1,4 @@
-"""Tasks run side by side in processes of their own, and nothing that goes wrong in one is lost or left behind."""
+"""Tasks run side by side in processes of their own; no failure is lost and no process stays behind."""
 
 from __future__ import annotations
 
@@ -6,30 +6,32 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenfold.errors import BadInput, RunFailed
-from tenfold.orchestration import pool
-from tenfold.orchestration.pool import STOPS, Report, Task, _stops_put_off, run_all
+from tenfold.orchestration.pool import STOP_SIGNALS, Report, Task, run_all
+
+HANG_S = 600  # only a hang takes longer than this, however busy the machine
 
 
-def tell(argument: Any, report: Report) -> None:
-    report({"said": argument, "process": os.getpid()})
+def send_process_id(argument: Any, report: Report) -> None:
+    report((argument, os.getpid()))
 
 
-def measure(argument: bytes, report: Report) -> None:
-    report({"bytes": len(argument)})
+def send_size(argument: bytes, report: Report) -> None:
+    report(len(argument))
 
 
-def fail(argument: type[Exception], report: Report) -> None:
-    raise argument("it broke")
+def fail_beside_a_sleeper(argument: tuple[type[Exception], Path], report: Report) -> None:
+    error, id_file = argument
+    wait_until(id_file.exists)
+    raise error("it broke")
 
 
 def kill_itself(argument: Any, report: Report) -> None:
@@ -37,104 +39,119 @@ def kill_itself(argument: Any, report: Report) -> None:
 
 
 def sleep(argument: Path, report: Report) -> None:
-    argument.write_text(str(os.getpid()))
-    time.sleep(120)
+    """Write the process's id, then sleep until killed."""
+    argument.with_suffix(".part").write_text(str(os.getpid()))
+    argument.with_suffix(".part").rename(argument)
+    time.sleep(HANG_S)
+    argument.unlink()  # nobody killed it
 
 
-def alive(process: int) -> bool:
-    """Whether it still runs; a zombie that nobody has waited for does not."""
+def is_alive(process_id: int) -> bool:
+    """Whether a process runs; a zombie, which its parent has not waited for yet, does not."""
     try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{process_id}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_every_task_runs_in_a_process_of_its_own_and_reports() -> None:
-    heard: list[dict[str, Any]] = []
-    run_all([Task(f"task {n}", tell, n) for n in range(3)], 2, heard.append)
-    assert sorted(record["said"] for record in heard) == [0, 1, 2]
-    assert len({record["process"] for record in heard} | {os.getpid()}) == 4
+def wait_until(true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + HANG_S
+    while not true():
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(0.02)
+
+
+def test_every_task_runs_in_its_own_process_and_reports() -> None:
+    reports: list[tuple[int, int]] = []
+    run_all([Task(f"task {n}", send_process_id, n) for n in range(3)], 2, reports.append)
+    assert sorted(argument for argument, _ in reports) == [0, 1, 2]
+    assert len({process_id for _, process_id in reports} | {os.getpid()}) == 4
 
 
 @pytest.mark.parametrize(
     ("error", "raised"), [(BadInput, BadInput), (RunFailed, RunFailed), (OSError, RunFailed), (KeyError, RunFailed)]
 )
-def test_what_a_task_raises_comes_back_and_stops_the_others(
+def test_a_failure_comes_back_and_stops_the_other_tasks(
     error: type[Exception], raised: type[Exception], tmp_path: Path
 ) -> None:
-    started = time.monotonic()
+    id_file = tmp_path / "sleeper"
+    tasks = [Task("sleeper", sleep, id_file), Task("failing", fail_beside_a_sleeper, (error, id_file))]
     with pytest.raises(raised, match="it broke"):
-        run_all([Task("sleeper", sleep, tmp_path / "pid"), Task("failing", fail, error)], 2, lambda _: None)
-    assert time.monotonic() - started < 60
-    if (tmp_path / "pid").exists():
-        assert not alive(int((tmp_path / "pid").read_text()))
+        run_all(tasks, 2, lambda _: None)
+    assert not is_alive(int(id_file.read_text()))
 
 
 def test_a_killed_process_is_named_with_the_likely_cause() -> None:
-    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, most likely for want of memory"):
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, most likely because memory ran out"):
         run_all([Task("unlucky", kill_itself, None)], 1, lambda _: None)
 
 
-def test_a_process_killed_before_it_has_its_task_is_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task larger than any pipe, so that handing it over must wait for a process that is no more."""
-    whole = pool._started
-
-    def killed_at_once(name: str) -> tuple[Connection, BaseProcess]:
-        connection, process = whole(name)
-        process.kill()
-        return connection, process
-
-    monkeypatch.setattr(pool, "_started", killed_at_once)
-    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
-        run_all([Task("unlucky", tell, bytes(10**7))], 1, lambda _: None)
-
-
 def test_a_large_task_arrives_whole() -> None:
-    heard: list[dict[str, Any]] = []
-    run_all([Task("large", measure, os.urandom(10**7))], 1, heard.append)
-    assert heard == [{"bytes": 10**7}]
+    sizes: list[int] = []
+    run_all([Task("large", send_size, os.urandom(10**7))], 1, sizes.append)
+    assert sizes == [10**7]
 
 
-@pytest.mark.parametrize("stop", sorted(STOPS))
-def test_a_stop_waits_for_what_must_not_be_cut_in_two(stop: signal.Signals) -> None:
-    before = {name: signal.signal(name, signal.default_int_handler) for name in STOPS}
-    done = False
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[SpawnProcess], None]], list[SpawnProcess]]:
+    """A function that has something done to each process right after its start; it returns the list of processes."""
+
+    def after_start(action: Callable[[SpawnProcess], None]) -> list[SpawnProcess]:
+        start, processes = SpawnProcess.start, []
+
+        def start_then_act(process: SpawnProcess) -> None:
+            start(process)
+            processes.append(process)
+            action(process)
+
+        monkeypatch.setattr(SpawnProcess, "start", start_then_act)
+        return processes
+
+    return after_start
+
+
+def test_a_process_killed_before_it_has_its_task_is_named(started: Any) -> None:
+    """The task is larger than any pipe, so sending it has to wait for a process that has ended."""
+    started(lambda process: process.kill())
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
+        run_all([Task("unlucky", send_size, bytes(10**7))], 1, lambda _: None)
+
+
+@pytest.mark.parametrize("stop", sorted(STOP_SIGNALS))
+def test_a_stop_during_a_start_leaves_no_process_behind(stop: signal.Signals, started: Any, tmp_path: Path) -> None:
+    before = {name: signal.signal(name, signal.default_int_handler) for name in STOP_SIGNALS}
     try:
-        with pytest.raises(KeyboardInterrupt), _stops_put_off():
-            signal.raise_signal(stop)
-            done = True
-        assert done
-        assert [signal.getsignal(name) for name in STOPS] == [signal.default_int_handler] * 2
-        with _stops_put_off():
-            pass
+        processes = started(lambda _: signal.raise_signal(stop))
+        with pytest.raises(KeyboardInterrupt):
+            run_all([Task("sleeper", sleep, tmp_path / "sleeper")], 1, lambda _: None)
+        assert [process.exitcode for process in processes] == [-signal.SIGKILL]
+        assert {signal.getsignal(name) for name in STOP_SIGNALS} == {signal.default_int_handler}
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
 
 
-def test_no_worker_outlives_a_driver_that_was_killed_hard(tmp_path: Path) -> None:
-    program = f"""
-        import sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from pathlib import Path
-        from test_pool import sleep
-        from tenfold.pool import Task, run_all
-        if __name__ == "__main__":
-            run_all([Task("sleeper", sleep, Path({str(tmp_path / "pid")!r}))], 1, print)
-    """
-    (tmp_path / "driver.py").write_text(textwrap.dedent(program))
-    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py"], cwd=tmp_path)
+DRIVER = """
+import sys
+from pathlib import Path
+from test_pool import sleep
+from tenfold.orchestration.pool import Task, run_all
+
+if __name__ == "__main__":
+    run_all([Task("sleeper", sleep, Path(sys.argv[1]))], 1, print)
+"""
+
+
+def test_no_worker_outlives_a_killed_driver(tmp_path: Path) -> None:
+    (tmp_path / "driver.py").write_text(DRIVER)
+    id_file = tmp_path / "sleeper"
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    driver = subprocess.Popen([sys.executable, tmp_path / "driver.py", id_file], env=os.environ | {"PYTHONPATH": path})
     try:
-        deadline = time.monotonic() + 60
-        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        worker = int((tmp_path / "pid").read_text())
-        assert alive(worker)
+        wait_until(lambda: id_file.exists() or driver.poll() is not None)
+        worker = int(id_file.read_text())
+        assert is_alive(worker)
     finally:
         driver.kill()
         driver.wait()
-    deadline = time.monotonic() + 10
-    while alive(worker):
-        assert time.monotonic() < deadline, "the worker lives on"
-        time.sleep(0.05)
+    wait_until(lambda: not is_alive(worker))

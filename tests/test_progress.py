@@ -1,27 +1,27 @@
-"""What is left is forecast from what was seen, and what a person sees is quiet in a file."""
+"""The forecast of what remains, and what a person sees of it; a file gets one line per training."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
-from tenfold.orchestration.progress import Display, Forecast, Planned
-from tenfold.storage import epoch_log
+from tenfold.orchestration.progress import Display, Forecast, Planned, watched
+from tenfold.storage.epoch_log import ClassifierEpoch, Epoch, GeneratorEpoch
+from tenfold.storage.run_folder import RunFolder
 
 PLANNED = [Planned("fold-0", "net", 4), Planned("fold-1", "net", 4), Planned("light", "light", 2)]
 
 
-def epoch(task: str, number: int, seconds: float, ended: float = 0.0, of: int = 4) -> dict[str, Any]:
-    stage = {"task": task, "stage": "classifier", "epoch": number, "epochs": of}
-    return stage | {"loss": 0.5, "validation_accuracy": 0.99, "seconds": seconds, "ended": ended}
+def epoch(task: str, number: int, seconds: float, epochs: int = 4) -> ClassifierEpoch:
+    return ClassifierEpoch(task=task, epoch=number, epochs=epochs, seconds=seconds, loss=0.5, validation_accuracy=0.99)
 
 
-def test_what_is_left_is_forecast_by_kind_and_over_the_workers() -> None:
+def test_the_forecast_uses_times_by_kind_and_all_workers() -> None:
     forecast = Forecast(PLANNED, workers=2)
     assert forecast.seconds_left() is None and forecast.share_done() == 0
     forecast.add(epoch("fold-0", 1, 10))
-    assert forecast.seconds_left() == (3 * 10 + 4 * 10 + 2 * 10) / 2  # the light net counts as what was seen
+    assert forecast.seconds_left() == (3 * 10 + 4 * 10 + 2 * 10) / 2  # the light net counts like the kind seen
     forecast.add(epoch("light", 1, 30))
     assert forecast.seconds_left() == (3 * 10 + 4 * 10 + 1 * 30) / 2
     assert forecast.share_done() == pytest.approx(40 / 140)
@@ -33,7 +33,7 @@ def test_no_training_is_faster_than_its_own_epochs() -> None:
     assert forecast.seconds_left() == 30
 
 
-def test_at_the_end_nothing_is_left() -> None:
+def test_nothing_is_left_at_the_end() -> None:
     forecast = Forecast(PLANNED, workers=2)
     for training in PLANNED:
         for number in range(training.epochs):
@@ -41,20 +41,52 @@ def test_at_the_end_nothing_is_left() -> None:
     assert forecast.seconds_left() == 0 and forecast.share_done() == 1
 
 
-def test_a_file_gets_a_line_a_training_and_no_bars(capsys: pytest.CaptureFixture[str]) -> None:
-    with Display(PLANNED, [epoch("fold-0", 1, 10)], workers=2) as display:
-        for number in (2, 3, 4):
-            display.epoch(epoch("fold-0", number, 10))
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert out == "fold-0: 4 epochs in 40 s, loss 0.5000, validation accuracy 0.9900\n"
+def test_a_cluster_without_room_yet_has_a_forecast() -> None:
+    forecast = Forecast(PLANNED[:1], workers=0)
+    forecast.add(epoch("fold-0", 1, 10))
+    assert forecast.seconds_left() == 30
 
 
-def test_side_by_side_counts_once_and_a_stop_in_between_not_at_all() -> None:
-    epochs = [epoch("a", 1, 10, ended=110), epoch("b", 1, 8, ended=110), epoch("a", 2, 10, ended=120)]
-    assert epoch_log.covered(epochs) == 20
-    later = [*epochs, epoch("a", 3, 10, ended=5010)]
-    assert epoch_log.covered(later) == 30
-    assert [begin for begin, _ in epoch_log.on_own_clock(later)] == [0, 2, 10, 20]
-    assert epoch_log.covered([]) == 0
-    assert epoch_log.by_stage(later) == {"classifier": 38}
+GENERATOR_EPOCH = GeneratorEpoch(
+    task="generator",
+    epoch=1,
+    epochs=1,
+    seconds=3,
+    loss_discriminator=1.5,
+    loss_generator=0.25,
+    score_real=0.5,
+    score_generated=-0.5,
+    variety=0.75,
+)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "line"),
+    [
+        (
+            [epoch("fold-0", number, 10) for number in (1, 2, 3, 4)],
+            "fold-0: 4 epochs in 40 s, loss 0.5000, validation accuracy 0.9900\n",
+        ),
+        (
+            [GENERATOR_EPOCH],
+            "generator: 1 epoch in 3 s, loss discriminator 1.5000, loss generator 0.2500, variety 0.7500\n",
+        ),
+    ],
+)
+def test_a_file_gets_one_line_per_training_and_no_bars(
+    epochs: list[Epoch], line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = [*PLANNED, Planned("generator", "generator", 1)]
+    with Display(planned, [], workers=2) as display:
+        for one in epochs:
+            display.epoch(one)
+    assert capsys.readouterr() == (line, "")
+
+
+def test_epochs_of_an_earlier_start_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(tmp_path)
+    run.epoch_log.append(epoch("light", 1, 10, epochs=2))
+    run.epoch_log.append(epoch("not planned", 1, 10))
+    with watched(PLANNED, run, workers=2, tensorboard=False) as report:
+        report(epoch("light", 2, 20, epochs=2))
+    assert capsys.readouterr().out.startswith("light: 2 epochs in 30 s")

@@ -1,10 +1,12 @@
-"""Settings survive being written down, and whatever a settings file holds gives settings or one sentence."""
+"""Settings survive being stored; a value outside its range, or of another type, is refused in one sentence."""
 
 from __future__ import annotations
 
+import math
 import tomllib
+from dataclasses import Field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
 import tomli_w
@@ -13,19 +15,15 @@ from hypothesis import strategies as st
 
 from tenfold.errors import BadInput
 from tenfold.settings import (
+    CAS_EPOCHS,
     Cgan,
-    Collapsed,
     Compute,
-    Condition,
-    Data,
     Device,
     FinalGenerator,
     Fit,
     Light,
-    Loss,
     Net,
-    OverlapPolicy,
-    Precision,
+    Range,
     Settings,
     Source,
     Warp,
@@ -34,78 +32,144 @@ from tenfold.settings import (
     to_table,
 )
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-PATHS = TEXT.map(Path)
-CHANNELS = st.lists(st.integers(1, 1024), min_size=2, max_size=4).map(tuple)
-SHARE_BELOW_1 = st.floats(0, 1, exclude_max=True)
-RATE = st.floats(0, 1, exclude_min=True, exclude_max=True)
-COUNT = st.integers(1, 10**6)
-BATCH = st.integers(2, 2**20)
+SECTIONS = [Warp, Net, Fit, Light, Cgan, FinalGenerator, Compute, Settings]
+RANGED = [(section, entry) for section in SECTIONS for entry in fields(section) if "range" in entry.metadata]
+NAMES = [f"{section.section}.{entry.name}".lstrip(".") for section, entry in RANGED]
+LARGE = 10**6  # stands for "no upper limit"
 
 
-def chosen(kind: Any) -> st.SearchStrategy[Any]:
-    return st.sampled_from(get_args(kind))
+def numbers_in(allowed: Range, kind: type) -> st.SearchStrategy[Any]:
+    if kind is float:
+        low, high = max(allowed.low, allowed.above), min(allowed.high, allowed.below)
+        return st.floats(low, high, exclude_min=low == allowed.above, exclude_max=high == allowed.below)
+    return st.integers(int(allowed.low), LARGE if math.isinf(allowed.high) else int(allowed.high))
 
 
-PARTS: dict[str, st.SearchStrategy[Any]] = {
-    "seed": st.integers(0, 2**32 - 1),
-    "folds": st.integers(2, 100),
-    "nets": st.integers(1, 100),
-    "init": st.none() | PATHS,
-    "data": st.builds(Data, chosen(Source), PATHS, chosen(OverlapPolicy)),
-    "warp": st.builds(
-        Warp,
-        st.floats(0, 180),
-        st.floats(0, 60, exclude_max=True),
-        st.floats(0, 0.9, exclude_max=True),
-        st.floats(0, 14),
-        st.floats(0, 5),
-    ),
-    "net": st.builds(Net, CHANNELS, st.integers(0, 14)),
-    "fit": st.builds(Fit, COUNT, COUNT, BATCH, RATE, RATE, *[SHARE_BELOW_1] * 4),
-    "light": st.builds(Light, CHANNELS, COUNT),
-    "cgan": st.builds(
-        Cgan,
-        share=st.floats(0.01, 0.9),
-        reserve=st.floats(0, 0.5),
-        least_probability=SHARE_BELOW_1,
-        soft_labels=st.booleans(),
-        epochs=COUNT,
-        epoch_images=COUNT,
-        batch_size=BATCH,
-        z_dim=st.integers(1, 1024),
-        class_dim=st.integers(1, 1024),
-        class_std=st.floats(0.001, 10),
-        width=st.integers(4, 512),
-        trunk=st.sampled_from((14, 28)),
-        skip=st.booleans(),
-        condition=chosen(Condition),
-        loss=chosen(Loss),
-        r1=st.floats(0, 1000),
-        shift_px=st.floats(0, 14),
-        lr=RATE,
-        lr_decay=st.floats(0, 1),
-        ema_decay=SHARE_BELOW_1,
-        least_variety=st.floats(0, 1),
-        collapsed=chosen(Collapsed),
-        cas_seeds=st.integers(0, 100),
-    ),
-    "generator": st.builds(FinalGenerator, COUNT),
-    "compute": st.builds(Compute, chosen(Device), chosen(Precision), st.integers(0, 256), st.integers(0, 256)),
-}
+def values_of(entry: Field[Any], hint: Any) -> st.SearchStrategy[Any]:
+    """Values that a field may have."""
+    allowed = entry.metadata.get("range")
+    if is_dataclass(hint):
+        return instances_of(hint)
+    if get_origin(hint) is Literal:
+        return st.sampled_from(get_args(hint))
+    if hint is bool:
+        return st.booleans()
+    if get_origin(hint) is tuple:
+        return st.lists(numbers_in(allowed, int), min_size=2, max_size=4).map(tuple)
+    if allowed is not None:
+        return numbers_in(allowed, hint)
+    paths = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8).map(Path)
+    return paths if hint is Path else st.none() | paths
+
+
+def instances_of(section: Any) -> st.SearchStrategy[Any]:
+    hints = get_type_hints(section)
+    values = {entry.name: values_of(entry, hints[entry.name]) for entry in fields(section)}
+    if section is Cgan:
+        values["share"] = st.floats(0.01, 0.9)  # 0 allows no reserve
+    if section is not Settings:
+        return st.builds(section, **values)
+    return st.fixed_dictionaries(values)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.fixed_dictionaries(PARTS))
-def test_any_settings_are_read_back_from_what_is_written(parts: dict[str, Any]) -> None:
+@given(instances_of(Settings))
+def test_stored_settings_are_read_back_unchanged(sections: dict[str, Any]) -> None:
     try:
-        asked = Settings(**parts)
-    except BadInput as refusal:  # all but generated digits in a batch
+        original = Settings(**sections)
+    except BadInput as refusal:  # generated digits would fill a batch
         assert "cgan.share" in str(refusal)
         assume(False)
-    stored = tomllib.loads(tomli_w.dumps(to_table(asked)))
-    assert from_table(stored) == asked
-    assert differences(stored, to_table(asked)) == []
+    stored = tomllib.loads(tomli_w.dumps(to_table(original)))
+    assert from_table(stored) == original
+    assert differences(stored, to_table(original)) == []
+
+
+LIMITS = st.sampled_from([-math.inf, -1.0, 0.0, 0.5, 1.0, math.inf])
+
+
+@given(low=LIMITS, high=LIMITS, above=LIMITS, below=LIMITS, value=st.floats() | st.integers() | LIMITS)
+def test_a_range_holds_the_values_within_its_limits(
+    low: float, high: float, above: float, below: float, value: float
+) -> None:
+    within = low <= value <= high and above < value < below
+    assert (value in Range(low=low, high=high, above=above, below=below)) == within
+    assert math.nan not in Range()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "text"),
+    [
+        (Range(low=1), "≥ 1"),
+        (Range(low=0, high=0.5), "from 0 to 0.5"),
+        (Range(low=0, high=2**32 - 1), "from 0 to 4294967295"),
+        (Range(above=0, below=1), "> 0 and < 1"),
+        (Range(low=0, below=60), "≥ 0 and < 60"),
+        (Range(above=0, high=10), "> 0 and ≤ 10"),
+    ],
+)
+def test_a_range_in_words(allowed: Range, text: str) -> None:
+    assert str(allowed) == text
+
+
+def near_the_limits(allowed: Range, kind: type) -> st.SearchStrategy[Any]:
+    """Values of a field's type, many of them at its limits."""
+    limits = [limit for limit in (allowed.low, allowed.high, allowed.above, allowed.below) if math.isfinite(limit)]
+    if kind is float:
+        around = [math.nextafter(limit, end) for limit in limits for end in (-math.inf, math.inf)]
+        return st.floats() | st.sampled_from([*map(float, limits), *around])
+    return st.integers() | st.sampled_from([int(limit) + step for limit in limits for step in (-1, 0, 1)])
+
+
+@pytest.mark.parametrize(("section", "entry"), RANGED, ids=NAMES)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_exactly_the_values_in_range_are_accepted(section: Any, entry: Field[Any], data: st.DataObject) -> None:
+    allowed, default = entry.metadata["range"], entry.default
+    option = f"{section.section}.{entry.name}".lstrip(".").replace("_", "-")
+    if isinstance(default, tuple):
+        value: Any = tuple(data.draw(st.lists(near_the_limits(allowed, int), max_size=3)))
+        in_range = len(value) >= 2 and all(one in allowed for one in value)
+        expected = f"two or more integers {allowed}, got {' '.join(map(str, value)) or 'none'}"
+    else:
+        value = data.draw(near_the_limits(allowed, type(default)))
+        in_range = value in allowed
+        expected = f"{'a number' if isinstance(default, float) else 'an integer'} {allowed}, got {value}"
+    if in_range:
+        assert getattr(section(**{entry.name: value}), entry.name) == value
+        return
+    with pytest.raises(BadInput) as refusal:
+        section(**{entry.name: value})
+    assert str(refusal.value) == f"{option}: must be {expected}"
+
+
+def test_a_number_may_be_given_as_an_integer() -> None:
+    assert Fit(warmup=0).warmup == 0
+    with pytest.raises(BadInput, match=r"fit\.warmup: must be a number ≥ 0 and < 1, got 1"):
+        Fit(warmup=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"cgan": {"share": 0.0, "reserve": 0.1}}, "cgan.reserve: must be 0, since --cgan.share 0 .*, got 0.1"),
+        ({"cgan": {"share": 0.9}, "fit": {"batch_size": 2}}, "cgan.share: must be a share that leaves a real digit"),
+        ({"fit": {"epoch": 3}}, "settings: unknown setting fit.epoch; `tenfold run --help` lists all settings"),
+        ({"fit": 3}, "fit: must be a table of settings, got 3"),
+        ({"fit": {"epochs": True}}, "fit.epochs: must be an integer, got True"),
+        ({"fit": {"lr": "0.1"}}, "fit.lr: must be a number, got 0.1"),
+        ({"cgan": {"skip": 1}}, "cgan.skip: must be true or false, got 1"),
+        ({"net": {"channels": [8, 16.5]}}, r"net.channels: must be a list of integers, got \[8, 16.5\]"),
+        ({"data": {"source": "web"}}, "data.source: must be one of auto, kaggle, mnist, sample, got web"),
+        ({"compute": {"device": "tpu"}}, "compute.device: must be one of auto, cpu, cuda, mps, got tpu"),
+        ({"fit": {"lr": 10**400}}, "fit.lr: must be a smaller number, got one with 401 digits"),
+        ({"fit": {"batch_size": 10**400}}, "fit.batch-size: must be an integer from 2 to 1048576, got 1000"),
+        ({"init": "runs/\0"}, "init: must be text, got"),
+    ],
+)
+def test_an_impossible_value_is_refused(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput, match=sentence):
+        from_table(change)
 
 
 ANYTHING = st.recursive(
@@ -123,7 +187,7 @@ ANYTHING = st.recursive(
 
 
 def tables(known: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Tables with some of the known settings, each with something of its own kind or with anything."""
+    """Tables with some of the known settings, each with a value of its own type or with anything."""
 
     def values(value: Any) -> st.SearchStrategy[Any]:
         if isinstance(value, dict):
@@ -137,32 +201,34 @@ def tables(known: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
         return st.sampled_from(["cpu", "sample", "honest", "fp32", "web"]) | ANYTHING
 
     some = st.fixed_dictionaries({}, optional={key: values(value) for key, value in known.items()})
-    strange = st.dictionaries(st.text(max_size=5), ANYTHING, max_size=1)
-    return st.tuples(some, st.just({}) | strange).map(lambda both: both[1] | both[0])
+    unknown = st.dictionaries(st.text(max_size=5), ANYTHING, max_size=1)
+    return st.tuples(some, st.just({}) | unknown).map(lambda both: both[1] | both[0])
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tables(to_table(Settings()) | {"init": "runs/first"}))
 def test_any_table_gives_settings_or_a_refusal(table: dict[str, Any]) -> None:
     try:
-        found = from_table(table)
+        read = from_table(table)
     except BadInput as refusal:
         assert str(refusal)
         return
-    assert from_table(to_table(found)) == found
-    assert found.data.source in get_args(Source) and found.compute.device in get_args(Device)
+    assert from_table(to_table(read)) == read
+    assert read.data.source in get_args(Source) and read.compute.device in get_args(Device)
 
 
-@pytest.mark.parametrize(
-    ("table", "sentence"),
-    [
-        ({"data": {"source": "web"}}, "data.source: is web where one of auto, kaggle, mnist, sample belongs"),
-        ({"compute": {"device": "tpu"}}, "compute.device: is tpu where one of auto, cpu, cuda, mps belongs"),
-        ({"fit": {"lr": 10**400}}, "fit.lr: is a number of 401 digits; give a smaller one"),
-        ({"fit": {"batch_size": 10**400}}, "where a whole number from 2 to 1048576 belongs"),
-        ({"init": "runs/\0"}, "init: .* where text belongs"),
-    ],
-)
-def test_what_no_setting_can_be_is_refused(table: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
-        from_table(table)
+def test_differences_name_each_setting_with_both_values() -> None:
+    other = replace(Settings(), seed=3, fit=Fit(epochs=99))
+    assert differences(to_table(Settings()), to_table(Settings())) == []
+    assert differences(to_table(other), to_table(Settings())) == [
+        "seed is 3 instead of 0",
+        "fit.epochs is 99 instead of 12",
+    ]
+
+
+def test_derived_settings_change_only_what_they_must() -> None:
+    original = Settings(light=Light((4, 8), 7), generator=FinalGenerator(9), fit=Fit(lr=0.1), cgan=Cgan(width=8))
+    assert original.light_net == Net((4, 8), tta_shift_px=0)
+    assert original.light_fit == Fit(lr=0.1, epochs=7)
+    assert original.scoring_fit == Fit(lr=0.1, epochs=CAS_EPOCHS)
+    assert original.final_cgan == Cgan(width=8, epochs=9)

@@ -1,4 +1,4 @@
-"""What a fold's nets learn from, what can't reach them, and what happens when a loss is lost."""
+"""What a fold's trainings learn from, what can't reach them, and how a diverged one continues."""
 
 from __future__ import annotations
 
@@ -10,118 +10,166 @@ import numpy as np
 import pytest
 import torch
 from conftest import few_digits
+from torch import Tensor
 
 from tenfold.data.digits import Digits
-from tenfold.errors import Diverged
+from tenfold.errors import BadInput, Diverged, RunFailed
 from tenfold.models.classifier import Classifier
-from tenfold.models.weights import CLASSIFIER, GENERATOR, load_classifier, save_weights
+from tenfold.models.weights import load_classifier, save_weights
 from tenfold.seeds import SeedStream
-from tenfold.settings import Cgan, Compute, Fit, Net, Settings
-from tenfold.storage.run_folder import RunFolder
+from tenfold.settings import Cgan, Compute, Fit, Net, Warp
+from tenfold.storage.completion import finished
+from tenfold.storage.epoch_log import Epoch
+from tenfold.storage.npz import read_npz
+from tenfold.storage.run_folder import CLASSIFIER, DIVERGED, GENERATOR, GRIDS, RATE_CUTS, VALIDATION, RunFolder
 from tenfold.training.muon import Muon
-from tenfold.training.schedule import RateCut, cut_rate
-from tenfold.training.tasks import (
-    ClassifierTask,
-    GeneratorTask,
-    fit_classifier_task,
-    fit_generator_task,
-    order_rate_cut,
-    rate_cuts,
-)
+from tenfold.training.schedule import RateCut
+from tenfold.training.task_folder import has_collapsed, is_trained, order_rate_cut, rate_cuts
+from tenfold.training.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
 
-SETTINGS = Settings(
-    net=Net((4, 8)),
-    fit=Fit(epochs=1, epoch_images=64, batch_size=32),
-    cgan=Cgan(share=0.25, least_variety=0, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4),
-    compute=Compute("cpu", "fp32", 1, 1),
-)
+NET = Net((4, 8))
+FIT = Fit(epochs=1, epoch_images=64, batch_size=32)
+CGAN = Cgan(share=0.25, least_variety=0, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4)
+COMPUTE = Compute("cpu", "fp32", workers=1, threads=1)
+TRAIN, VALIDATION_DIGITS = few_digits(160, seed=1), few_digits(40, seed=2)
 
 
-def weights(generator: GeneratorTask, classifier: ClassifierTask, path: Path) -> list[bytes]:
-    """What a fold's two nets have learnt, as the bytes of their files."""
-    path.mkdir()
-    drawn, read = replace(generator, run=RunFolder(path)), replace(classifier, run=RunFolder(path))
-    fit_generator_task(drawn, lambda record: None)
-    fit_classifier_task(read, lambda record: None)
-    return [(drawn.folder / GENERATOR).read_bytes(), (read.folder / CLASSIFIER).read_bytes()]
+def ignore(epoch: Epoch) -> None:
+    pass
 
 
 @pytest.fixture
 def generator(tmp_path: Path) -> GeneratorTask:
-    return GeneratorTask(SETTINGS, SeedStream(0, 0), few_digits(160, seed=1), "generator", RunFolder(tmp_path))
+    return GeneratorTask(
+        name="generator", run=RunFolder(tmp_path), seeds=SeedStream(0, 0), compute=COMPUTE, cgan=CGAN, train=TRAIN
+    )
 
 
 @pytest.fixture
-def classifier(generator: GeneratorTask, tmp_path: Path) -> ClassifierTask:
-    validation = few_digits(40, seed=2)
-    drawer, run = generator.name, RunFolder(tmp_path)
-    return ClassifierTask(SETTINGS, SeedStream(0, 0), generator.train, validation, drawer, None, "net", run)
+def classifier(generator: GeneratorTask) -> ClassifierTask:
+    return ClassifierTask(
+        name="net",
+        run=generator.run,
+        seeds=generator.seeds,
+        compute=COMPUTE,
+        cgan=CGAN,
+        train=TRAIN,
+        net=NET,
+        fit=FIT,
+        warp=Warp(),
+        validation=VALIDATION_DIGITS,
+        generator=generator.name,
+        init=None,
+    )
 
 
-def test_validation_digits_do_not_reach_the_classifier_and_a_generator_is_given_none(
+def fit_both(generator: GeneratorTask, classifier: ClassifierTask, path: Path) -> tuple[bytes, bytes]:
+    """The weights of a fold's two networks, fitted in the run folder `path`."""
+    path.mkdir()
+    generator, classifier = (replace(task, run=RunFolder(path)) for task in (generator, classifier))
+    fit_generator_task(generator, ignore)
+    fit_classifier_task(classifier, ignore)
+    return (generator.folder / GENERATOR).read_bytes(), (classifier.folder / CLASSIFIER).read_bytes()
+
+
+def test_validation_digits_do_not_reach_the_weights(
     generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path
 ) -> None:
     others = Digits.of("others", few_digits(40, seed=8).images, np.zeros(40, np.int64))
-    unlike = replace(classifier, validation=others)
-    assert weights(generator, unlike, tmp_path / "b") == weights(generator, classifier, tmp_path / "a")
+    with_others = replace(classifier, validation=others)
+    assert fit_both(generator, with_others, tmp_path / "b") == fit_both(generator, classifier, tmp_path / "a")
 
 
-def test_one_training_digit_reaches_both(generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path) -> None:
-    changed = generator.train.images.copy()
-    changed[7] = 255 - changed[7]
-    train = Digits.of("few", changed, generator.train.known_labels())
-    before = weights(generator, classifier, tmp_path / "a")
-    after = weights(replace(generator, train=train), replace(classifier, train=train), tmp_path / "b")
-    assert all(a != b for a, b in zip(before, after, strict=True))
-
-
-def test_nets_of_a_fold_draw_apart(generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path) -> None:
-    second = replace(classifier, stream=SeedStream(0, 0, net=1))
-    first, other = weights(generator, classifier, tmp_path / "a"), weights(generator, second, tmp_path / "b")
-    assert first[0] == other[0] and first[1] != other[1]
-
-
-def test_a_net_can_begin_with_the_weights_of_another(classifier: ClassifierTask, tmp_path: Path) -> None:
-    still = replace(SETTINGS, fit=replace(SETTINGS.fit, lr=1e-12, kernel_lr=1e-12, ema_decay=0))
-    net = Classifier(SETTINGS.net)
-    save_weights(tmp_path / "begin", net)
-    task = replace(classifier, settings=still, generator=None, init=tmp_path / "begin")
-    fit_classifier_task(task, lambda record: None)
-    learnt = load_classifier(task.folder / CLASSIFIER, replace(SETTINGS.net, tta_shift_px=0))
-    for name, value in net.named_parameters():
-        assert torch.allclose(learnt.get_parameter(name), value, atol=1e-6), name
-
-
-def test_a_loss_that_became_no_number_stops_again_until_its_rates_are_cut(
-    classifier: ClassifierTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_one_training_digit_reaches_both_networks(
+    generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path
 ) -> None:
-    fit = replace(SETTINGS.fit, epochs=3)
-    task = replace(classifier, settings=replace(SETTINGS, fit=fit), generator=None)
-    whole = torch.nn.functional.cross_entropy
-    watched: list[Muon] = []
+    images = TRAIN.images.copy()
+    images[7] = 255 - images[7]
+    changed = replace(TRAIN, images=images)
+    before = fit_both(generator, classifier, tmp_path / "a")
+    after = fit_both(replace(generator, train=changed), replace(classifier, train=changed), tmp_path / "b")
+    assert before[0] != after[0] and before[1] != after[1]
 
-    class Watched(Muon):
+
+def test_the_nets_of_a_fold_have_different_seeds(
+    generator: GeneratorTask, classifier: ClassifierTask, tmp_path: Path
+) -> None:
+    second = replace(classifier, seeds=SeedStream(0, 0, net=1))
+    before, after = fit_both(generator, classifier, tmp_path / "a"), fit_both(generator, second, tmp_path / "b")
+    assert before[0] == after[0] and before[1] != after[1]
+
+
+def test_a_net_starts_from_given_weights(classifier: ClassifierTask, tmp_path: Path) -> None:
+    net = Classifier(NET)
+    save_weights(tmp_path / "init", net)
+    tiny_steps = replace(FIT, lr=1e-12, kernel_lr=1e-12, ema_decay=0)
+    fit_classifier_task(replace(classifier, fit=tiny_steps, generator=None, init=tmp_path / "init"), ignore)
+    trained = load_classifier(classifier.folder / CLASSIFIER, replace(NET, tta_shift_px=0))
+    assert all(torch.allclose(trained.get_parameter(name), value, atol=1e-6) for name, value in net.named_parameters())
+
+
+def test_a_finished_training_leaves_its_results(generator: GeneratorTask, classifier: ClassifierTask) -> None:
+    epochs: list[Epoch] = []
+    fit_generator_task(generator, epochs.append)
+    fit_classifier_task(classifier, epochs.append)
+    assert is_trained(generator.folder) and is_trained(classifier.folder)
+    assert (generator.folder / GRIDS / "epoch-001.png").read_bytes().startswith(b"\x89PNG")
+    probs = read_npz(classifier.folder / VALIDATION, ("validation",), "")["validation"]
+    assert probs.shape == (40, 10) and probs.dtype == np.float32
+    assert epochs == generator.run.epoch_log.read() and [epoch.task for epoch in epochs] == ["generator", "net"]
+    assert list(generator.run.path.rglob("*.checkpoint.*")) == []
+
+
+@pytest.mark.parametrize("action", ["stop", "leave-out"])
+def test_a_collapsed_generator_stops_or_is_marked(action: str, generator: GeneratorTask) -> None:
+    strict = replace(generator, cgan=replace(CGAN, least_variety=1.0, collapsed=action))
+    if action == "stop":
+        with pytest.raises(RunFailed, match=r"has collapsed: .* less than --cgan.least-variety 1; start with --fresh"):
+            fit_generator_task(strict, ignore)
+        assert finished(generator.folder) is None
+    else:
+        fit_generator_task(strict, ignore)
+        assert has_collapsed(generator.folder, strict.cgan) and not has_collapsed(generator.folder, CGAN)
+
+
+def test_a_diverged_training_resumes_once_its_rates_are_cut(
+    classifier: ClassifierTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(classifier, fit=replace(FIT, epochs=3), generator=None)
+    cross_entropy = torch.nn.functional.cross_entropy
+    optimisers: list[Muon] = []
+
+    class WatchedMuon(Muon):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
-            watched.append(self)
+            optimisers.append(self)
 
-    def lost_in_epoch_2_above_a_rate(*arguments: Any, **options: Any) -> torch.Tensor:
-        after_epoch_1 = (task.folder / "classifier.checkpoint.safetensors").exists()
-        lost = after_epoch_1 and watched[-1].param_groups[0]["lr"] > 0.02
-        return whole(*arguments, **options) * (float("nan") if lost else 1)
+    def nan_above_a_rate_from_epoch_2_on(*arguments: Any, **options: Any) -> Tensor:
+        after_epoch_1 = any(task.folder.glob("*.checkpoint.*"))
+        diverges = after_epoch_1 and optimisers[-1].param_groups[0]["lr"] > 0.02
+        return cross_entropy(*arguments, **options) * (float("nan") if diverges else 1)
 
-    monkeypatch.setattr("tenfold.fit.Muon", Watched)
-    monkeypatch.setattr("torch.nn.functional.cross_entropy", lost_in_epoch_2_above_a_rate)
-    for _ in range(2):
-        with pytest.raises(Diverged, match=r"in epoch 2, step 1 .* the checkpoint after epoch 1 is untouched"):
-            fit_classifier_task(task, lambda record: None)
+    monkeypatch.setattr("tenfold.training.fit_classifier.Muon", WatchedMuon)
+    monkeypatch.setattr("torch.nn.functional.cross_entropy", nan_above_a_rate_from_epoch_2_on)
+    for _ in range(2):  # without a cut it diverges again
+        with pytest.raises(Diverged, match=r"in epoch 2, step 1 .* the checkpoint after epoch 1 is intact"):
+            fit_classifier_task(task, ignore)
     assert order_rate_cut(task.folder, 0.5) and not order_rate_cut(task.folder, 0.5)
     assert rate_cuts(task.folder) == (RateCut(1, 0.5),)
-    lines: list[dict[str, Any]] = []
-    fit_classifier_task(task, lines.append)
-    assert [line["epoch"] for line in lines] == [2, 3]
+    epochs: list[Epoch] = []
+    fit_classifier_task(task, epochs.append)
+    assert [epoch.epoch for epoch in epochs] == [2, 3]
 
 
-def test_rate_cuts_hold_from_their_epoch_on_and_multiply() -> None:
-    cuts = (RateCut(1, 0.5), RateCut(3, 0.1))
-    assert [cut_rate(cuts, epoch) for epoch in range(4)] == pytest.approx([1, 0.5, 0.5, 0.05])
+@pytest.mark.parametrize("content", [b"", b"[", b"[1]", b'[{"factor": 0.5}]', b"3"])
+def test_a_damaged_record_of_rate_cuts_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / RATE_CUTS).write_bytes(content)
+    with pytest.raises(BadInput, match=r"rate_cuts.json: can't be read \(.*; start the run afresh with --fresh"):
+        rate_cuts(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"epochs_done": "two"}', b"3"])
+def test_a_damaged_record_of_a_divergence_is_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / DIVERGED).write_bytes(content)
+    with pytest.raises(BadInput, match=r"diverged.json: can't be read \(.*; start the run afresh with --fresh"):
+        order_rate_cut(tmp_path, 0.5)

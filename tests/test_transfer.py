@@ -1,10 +1,9 @@
-"""A training that travels learns what it would have learnt at home, and everything it wrote comes home."""
+"""A training on another machine learns what it would have learnt here, and everything it writes comes back."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,38 +12,73 @@ from conftest import few_digits
 from tenfold.errors import BadInput, RunFailed
 from tenfold.models.classifier import Classifier
 from tenfold.models.weights import save_weights
-from tenfold.orchestration import pool, transfer
+from tenfold.orchestration import transfer
+from tenfold.orchestration.pool import Report, Task
 from tenfold.orchestration.transfer import Delivery, Parcel
 from tenfold.seeds import SeedStream
-from tenfold.settings import Cgan, Compute, Fit, Net, Settings
+from tenfold.settings import Cgan, Compute, Fit, Net, Warp
 from tenfold.storage import atomic
 from tenfold.storage.completion import DONE, finished
-from tenfold.storage.run_folder import RunFolder
+from tenfold.storage.epoch_log import Epoch
+from tenfold.storage.run_folder import CLASSIFIER, DIVERGED, GENERATOR, RATE_CUTS, VALIDATION, RunFolder
 from tenfold.training.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
 
-SETTINGS = Settings(
-    net=Net((4, 8)),
-    fit=Fit(epochs=2, epoch_images=64, batch_size=32),
-    cgan=Cgan(share=0.25, least_variety=0, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4),
-    compute=Compute("cpu", "fp32", 1, 1),
-)
+NET = Net((4, 8))
+CGAN = Cgan(share=0.25, least_variety=0, epochs=1, epoch_images=64, batch_size=32, z_dim=8, width=4)
+COMPUTE = Compute("cpu", "fp32", workers=1, threads=1)
+TRAIN = few_digits(160, seed=1)
 CHECKPOINT = "net/classifier.checkpoint.safetensors"
 
 
-def tasks(path: Path) -> list[pool.Task]:
-    """A generator, and a classifier that is shown its digits and begins with weights from elsewhere."""
+@dataclass(frozen=True)
+class Tasks:
+    """A generator, and a classifier that learns from its digits and starts from weights outside the run."""
+
+    generator: Task
+    net: Task
+
+
+def tasks_in(path: Path) -> Tasks:
     path.mkdir(exist_ok=True)
     torch.manual_seed(1)
-    save_weights(path / "begin", Classifier(SETTINGS.net))
-    run, train = RunFolder(path), few_digits(160, seed=1)
-    stream, validation = SeedStream(0, 0), few_digits(40, seed=2)
-    drawer = GeneratorTask(SETTINGS, stream, train, "drawer", run)
-    reader = ClassifierTask(SETTINGS, stream, train, validation, "drawer", path / "begin", "net", run)
-    return [pool.Task("drawer", fit_generator_task, drawer), pool.Task("net", fit_classifier_task, reader)]
+    save_weights(path / "init", Classifier(NET))
+    run, seeds = RunFolder(path), SeedStream(0, 0)
+    generator = GeneratorTask(name="cgan", run=run, seeds=seeds, compute=COMPUTE, cgan=CGAN, train=TRAIN)
+    net = ClassifierTask(
+        name="net",
+        run=run,
+        seeds=seeds,
+        compute=COMPUTE,
+        cgan=CGAN,
+        train=TRAIN,
+        net=NET,
+        fit=Fit(epochs=2, epoch_images=64, batch_size=32),
+        warp=Warp(),
+        validation=few_digits(40, seed=2),
+        generator="cgan",
+        init=path / "init",
+    )
+    return Tasks(Task("cgan", fit_generator_task, generator), Task("net", fit_classifier_task, net))
 
 
-def travelled(task: pool.Task) -> list[Delivery]:
-    """Its deliveries, accepted at home one by one."""
+@pytest.fixture
+def remote(tmp_path: Path) -> Tasks:
+    """Trainings to run on another machine."""
+    return tasks_in(tmp_path / "remote")
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run whose trainings ran on this machine."""
+    path = tmp_path_factory.mktemp("local")
+    tasks = tasks_in(path)
+    for task in (tasks.generator, tasks.net):
+        task.work(task.argument, lambda epoch: None)
+    return path
+
+
+def run_remotely(task: Task) -> list[Delivery]:
+    """A training's deliveries, each of which its run's folder has accepted."""
     deliveries: list[Delivery] = []
 
     def deliver(delivery: Delivery) -> None:
@@ -56,91 +90,95 @@ def travelled(task: pool.Task) -> list[Delivery]:
 
 
 def files(path: Path) -> dict[str, bytes]:
-    return transfer.read(RunFolder(path), "drawer") | transfer.read(RunFolder(path), "net")
+    return transfer.read(RunFolder(path), "cgan") | transfer.read(RunFolder(path), "net")
 
 
-def logged(path: Path) -> list[tuple[str, int, float]]:
-    return [(line["task"], line["epoch"], line.get("loss", 0.0)) for line in RunFolder(path).epochs()]
+def epochs(path: Path) -> list[Epoch]:
+    """The log, without the times."""
+    return [replace(epoch, seconds=0, ended=0) for epoch in RunFolder(path).epoch_log.read()]
 
 
-@pytest.fixture
-def at_home(tmp_path: Path) -> Path:
-    for task in tasks(tmp_path / "home"):
-        task.work(task.argument, lambda record: None)
-    return tmp_path / "home"
-
-
-def test_a_training_that_travelled_leaves_the_bytes_and_the_log_of_one_that_stayed(
-    at_home: Path, tmp_path: Path
-) -> None:
-    for task in tasks(tmp_path / "away"):
-        deliveries = travelled(task)
-        assert [bool(delivery.record) for delivery in deliveries] == [True] * (len(deliveries) - 1) + [False]
+def test_a_remote_training_leaves_the_same_bytes_and_log(remote: Tasks, local: Path, tmp_path: Path) -> None:
+    for task in (remote.generator, remote.net):
+        *after_epochs, last = run_remotely(task)
+        assert all(delivery.epoch for delivery in after_epochs) and last.epoch is None and last.failure is None
         assert finished(task.argument.folder) is not None
-    assert files(tmp_path / "away") == files(at_home)
-    assert logged(tmp_path / "away") == logged(at_home)
-    assert CHECKPOINT not in files(at_home)
+    assert files(tmp_path / "remote") == files(local) and CHECKPOINT not in files(local)
+    assert epochs(tmp_path / "remote") == epochs(local)
 
 
-def test_one_that_was_lost_goes_on_from_the_epoch_that_came_home(at_home: Path, tmp_path: Path) -> None:
-    drawer, reader = tasks(tmp_path / "away")
-    travelled(drawer)
-    first: list[Delivery] = []
-    transfer.run_parcel(transfer.pack(reader), first.append)
-    first[0].accept(reader.argument.run)  # and what came after was lost with its node
-    assert CHECKPOINT in files(tmp_path / "away")
-    again = travelled(reader)
-    assert [delivery.record["epoch"] for delivery in again if delivery.record] == [2]
-    assert files(tmp_path / "away") == files(at_home)
-    assert logged(tmp_path / "away") == logged(at_home)
+def test_a_lost_training_resumes_from_its_last_delivery(remote: Tasks, local: Path, tmp_path: Path) -> None:
+    run_remotely(remote.generator)
+    deliveries: list[Delivery] = []
+    transfer.run_parcel(transfer.pack(remote.net), deliveries.append)
+    deliveries[0].accept(remote.net.argument.run)  # the others were lost with their node
+    assert CHECKPOINT in files(tmp_path / "remote")
+    assert [delivery.epoch.epoch for delivery in run_remotely(remote.net) if delivery.epoch] == [2]
+    assert files(tmp_path / "remote") == files(local)
+    assert epochs(tmp_path / "remote") == epochs(local)
 
 
-def test_nothing_but_its_own_files_travels_and_no_path_of_this_machine(tmp_path: Path) -> None:
-    drawer, reader = tasks(tmp_path / "away")
-    travelled(drawer)
-    atomic.write(tmp_path / "away/net/rate_cuts.json", b"[]")
-    atomic.write(tmp_path / "away/net/.rate_cuts.json.x7", b"[")  # what a kill leaves
-    atomic.write(tmp_path / "away/other/weights", b"w")
-    packed = transfer.pack(reader)
-    assert set(packed.files) == {"net/rate_cuts.json", "drawer/generator.safetensors", "init.safetensors"}
-    assert packed.task.argument.init is None and packed.task.argument.run.path == Path()
-    there = packed.unpacked(RunFolder(tmp_path / "there")).argument
-    assert there.folder == tmp_path / "there/net" and there.init == tmp_path / "there/init.safetensors"
+def test_only_a_trainings_own_files_travel(remote: Tasks, tmp_path: Path) -> None:
+    folder = tmp_path / "remote"
+    run_remotely(remote.generator)
+    atomic.write(folder / "net" / RATE_CUTS, b"[]")
+    atomic.write(folder / "net" / f".{RATE_CUTS}.x7", b"[")  # left by a killed write
+    atomic.write(folder / "other" / CLASSIFIER, b"w")
+    parcel = transfer.pack(remote.net)
+    assert set(parcel.files) == {f"net/{RATE_CUTS}", f"cgan/{GENERATOR}", transfer.INIT}
 
 
-def test_the_file_that_declares_the_others_whole_is_written_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_are_those_of_the_other_machine(remote: Tasks, tmp_path: Path) -> None:
+    run_remotely(remote.generator)
+    parcel = transfer.pack(remote.net)
+    assert parcel.task.argument.init is None and parcel.task.argument.run == transfer.NOWHERE
+    unpacked = parcel.unpacked(RunFolder(tmp_path / "there")).argument
+    assert unpacked.folder == tmp_path / "there/net" and unpacked.init == tmp_path / "there" / transfer.INIT
+    assert unpacked.init.read_bytes() == remote.net.argument.init.read_bytes()
+
+
+def test_the_file_that_declares_completion_is_written_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     monkeypatch.setattr(atomic, "write", lambda path, data: written.append(path.name))
-    transfer.write(RunFolder(tmp_path), {f"net/{name}": b"" for name in ("answers.npz", DONE, "weights")})
-    assert written == ["answers.npz", "weights", DONE]
+    transfer.write(RunFolder(tmp_path), {f"net/{name}": b"" for name in (CLASSIFIER, DONE, VALIDATION)})
+    assert sorted(written) == sorted([CLASSIFIER, DONE, VALIDATION]) and written[-1] == DONE
+
+
+def diverge(argument: GeneratorTask, report: Report) -> None:
+    atomic.write(argument.folder / DIVERGED, b"{}")
+    raise RunFailed("it broke")
+
+
+def refuse(argument: GeneratorTask, report: Report) -> None:
+    atomic.write(argument.folder / DIVERGED, b"{}")
+    raise BadInput("it broke")
+
+
+def run_out_of_disk(argument: GeneratorTask, report: Report) -> None:
+    atomic.write(argument.folder / DIVERGED, b"{}")
+    raise OSError("it broke")
 
 
 @pytest.mark.parametrize(
-    ("error", "told", "sentence"),
+    ("work", "kind", "sentence"),
     [
-        (RunFailed, RunFailed, "drawer: it broke"),
-        (BadInput, BadInput, "it broke"),
-        (OSError, RunFailed, "drawer: it broke; make room or mend it, and the same command continues"),
+        (diverge, RunFailed, "cgan: it broke"),
+        (refuse, BadInput, "it broke"),
+        (run_out_of_disk, RunFailed, "cgan: it broke; make room or fix the cause, and the same command continues"),
     ],
 )
-def test_what_it_raises_comes_home_with_what_it_wrote(
-    error: type[Exception], told: type[Exception], sentence: str, tmp_path: Path
+def test_a_failure_comes_back_with_the_files(
+    work: object, kind: type[Exception], sentence: str, remote: Tasks, tmp_path: Path
 ) -> None:
-    def work(argument: GeneratorTask, report: Any) -> None:
-        atomic.write(argument.folder / "diverged.json", b"{}")
-        raise error("it broke")
-
-    (delivery,) = travelled(replace(tasks(tmp_path)[0], work=work))
-    assert type(delivery.failure) is told and str(delivery.failure) == sentence
-    assert (tmp_path / "drawer/diverged.json").exists()
+    (delivery,) = run_remotely(replace(remote.generator, work=work))  # type: ignore[arg-type]
+    assert type(delivery.failure) is kind and str(delivery.failure) == sentence
+    assert (tmp_path / "remote/cgan" / DIVERGED).exists()
 
 
-def test_a_machine_without_room_is_a_failure_and_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Parcel, run: RunFolder) -> pool.Task:
+def test_a_machine_without_room_reports_a_failure(remote: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(parcel: Parcel, run: RunFolder) -> Task:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Parcel, "unpacked", full)
-    (delivery,) = travelled(tasks(tmp_path)[0])
+    (delivery,) = run_remotely(remote.generator)
     assert isinstance(delivery.failure, RunFailed) and "No space left" in str(delivery.failure)

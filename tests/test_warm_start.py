@@ -1,4 +1,4 @@
-"""Beginning with another run's nets, and what that may not hide."""
+"""Starting from another run's weights: what those have seen counts as seen here."""
 
 from __future__ import annotations
 
@@ -8,107 +8,141 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import tomli_w
 from conftest import SMOKE, few_digits, tenfold
 
-from tenfold.data.overlap import Overlap
+from tenfold.data.digits import Digits, joined
+from tenfold.data.folds import NOT_VALIDATED
+from tenfold.data.overlap import DataRecord, guard
 from tenfold.errors import BadInput
 from tenfold.orchestration import warm_start
+from tenfold.orchestration.warm_start import load_parent
 from tenfold.run import ARTEFACTS
 from tenfold.settings import Settings, to_table
 from tenfold.storage import atomic
-from tenfold.storage.completion import finish
+from tenfold.storage.completion import DONE, finish
 from tenfold.storage.npz import npz
-from tenfold.storage.run_folder import DATA, RunFolder
+from tenfold.storage.run_folder import CLASSIFIER, OOF, SETTINGS, RunFolder
 
-QUICK = ["--fit.epochs", "1", "--light.epochs", "1", "--cgan.share", "0", "--cgan.width", "4"]
+Folds = npt.NDArray[np.int64]
+
 TRAIN, TEST = few_digits(40, seed=1), few_digits(20, seed=2)
-FOLDS = np.arange(40) % 2
+FOLD_OF = np.arange(40) % 2
+QUICK = ["--fit.epochs", "1", "--light.epochs", "1", "--cgan.share", "0", "--cgan.width", "4"]
 
 
-def ended_run(path: Path, settings: Settings, digits=TRAIN, folds=FOLDS, honest: bool = True) -> Settings:  # type: ignore[no-untyped-def]
-    """A run's folder with what a later one looks at; gives settings that begin with it."""
-    import tomli_w
-
-    run = RunFolder(path)
-    atomic.write(path / "settings.toml", tomli_w.dumps(to_table(settings)).encode())
-    run.write_json(DATA, {"overlap": {"honest": honest, "in_test": 3}})
-    answers = npz(
-        fingerprint=digits.fingerprints()[folds >= 0], fold=folds[folds >= 0], reserved=digits.fingerprints()[folds < 0]
-    )
-    atomic.write(path / "oof.npz", answers)
-    finish(path, ["oof.npz"], {})
+def finished_run_in(
+    path: Path, settings: Settings, digits: Digits = TRAIN, fold_of: Folds = FOLD_OF, honest: bool = True
+) -> Settings:
+    """Write what a later run reads of a finished one; return settings that start from it."""
+    run, validated = RunFolder(path), fold_of != NOT_VALIDATED
+    atomic.write(path / SETTINGS, tomli_w.dumps(to_table(settings)).encode())
+    DataRecord.of(digits, TEST, guard(digits, None, TEST, "honest" if honest else "allow")[1]).save(run)
+    fingerprints = digits.fingerprints()
+    arrays = npz(fingerprint=fingerprints[validated], fold=fold_of[validated], reserved=fingerprints[~validated])
+    atomic.write(path / OOF, arrays)
+    finish(path, [OOF], {})
     return replace(settings, init=path)
 
 
-def guarded(settings: Settings, digits=TRAIN, folds=FOLDS, test=TEST) -> None:  # type: ignore[no-untyped-def]
-    parent = warm_start.parent(settings)
+def check(settings: Settings, digits: Digits = TRAIN, fold_of: Folds = FOLD_OF, test: Digits = TEST) -> None:
+    """Raise BadInput where the initial weights have seen a digit that they must not have seen."""
+    parent = load_parent(settings)
     assert parent
-    warm_start.guard(parent, digits, folds, test)
+    warm_start.guard(parent, digits, fold_of, test)
 
 
 @pytest.fixture
 def child(tmp_path: Path) -> Settings:
-    return ended_run(tmp_path / "parent", Settings(folds=2))
+    """Settings of a run that starts from one with two folds."""
+    return finished_run_in(tmp_path / "parent", Settings(folds=2, nets=2))
 
 
-def test_the_same_folds_may_begin_with_each_other(child: Settings) -> None:
-    guarded(child)
+def test_a_run_without_init_has_no_parent() -> None:
+    assert load_parent(Settings()) is None
 
 
-def test_a_net_that_saw_a_validation_digit_is_refused(child: Settings) -> None:
-    moved = FOLDS.copy()
+def test_nets_start_from_the_net_of_the_same_number(child: Settings, tmp_path: Path) -> None:
+    parent = load_parent(child)
+    assert parent and parent.light == tmp_path / "parent/light" / CLASSIFIER
+    started_from = [parent.net(1, net).parent.name for net in range(3)]
+    assert started_from == ["fold-1-net-0", "fold-1-net-1", "fold-1-net-0"]  # the parent has two per fold
+
+
+def test_the_same_folds_are_accepted(child: Settings) -> None:
+    check(child)
+
+
+def test_further_training_digits_are_accepted(child: Settings) -> None:
+    check(child, joined(TRAIN, few_digits(10, seed=9)), np.concatenate([FOLD_OF, np.arange(10) % 2]))
+
+
+def test_weights_that_saw_a_validation_digit_are_refused(child: Settings) -> None:
+    moved = FOLD_OF.copy()
     moved[6] = 1
-    with pytest.raises(BadInput, match="trained on 1 digits that this run validates in fold 1"):
-        guarded(child, folds=moved)
+    with pytest.raises(BadInput, match="trained on 1 digits that this run validates in fold 1; start from a run on"):
+        check(child, fold_of=moved)
 
 
-def test_a_net_that_saw_a_test_digit_is_refused(child: Settings) -> None:
+def test_weights_that_saw_a_test_digit_are_refused(child: Settings) -> None:
     with pytest.raises(BadInput, match="trained on 20 digits that this run is tested on"):
-        guarded(child, test=TRAIN.take(np.arange(20)))
+        check(child, test=TRAIN.take(np.arange(20)))
 
 
-def test_what_was_in_the_reserve_was_trained_on(tmp_path: Path) -> None:
-    reserved = FOLDS.copy()
-    reserved[:4] = -1
-    child = ended_run(tmp_path / "reserved", Settings(folds=2), folds=reserved)
-    guarded(child, folds=reserved)
+def test_a_leaked_parent_may_have_seen_test_digits(tmp_path: Path) -> None:
+    leaked = finished_run_in(tmp_path / "leaked", Settings(folds=2), honest=False)
+    check(leaked, test=TRAIN.take(np.arange(20)))  # the run is marked as leaked instead
+    parent = load_parent(leaked)
+    assert parent and not parent.overlap.honest
+
+
+def test_digits_of_a_reserve_count_as_trained_on(tmp_path: Path) -> None:
+    with_reserve = np.where(np.arange(40) < 4, NOT_VALIDATED, FOLD_OF)
+    child = finished_run_in(tmp_path / "reserved", Settings(folds=2), fold_of=with_reserve)
+    check(child, fold_of=with_reserve)
     with pytest.raises(BadInput, match="trained on 2 digits that this run validates in fold 0"):
-        guarded(child)
-
-
-def test_further_digits_may_be_trained_on(child: Settings) -> None:
-    from tenfold.data.digits import joined
-
-    more = few_digits(10, seed=9)
-    guarded(child, joined(TRAIN, more), np.concatenate([FOLDS, np.arange(10) % 2]))
+        check(child)
 
 
 def test_what_a_grandparent_saw_counts(tmp_path: Path, child: Settings) -> None:
-    grandchild = ended_run(tmp_path / "child", child, digits=few_digits(30, seed=5), folds=np.arange(30) % 2)
+    grandchild = finished_run_in(tmp_path / "child", child, few_digits(30, seed=5), np.arange(30) % 2)
     with pytest.raises(BadInput, match=r"the nets of .*parent were trained on 20 digits that this run validates"):
-        guarded(grandchild, folds=1 - FOLDS)
+        check(grandchild, fold_of=1 - FOLD_OF)
 
 
-def test_other_nets_and_unfinished_runs_are_refused(tmp_path: Path, child: Settings) -> None:
-    with pytest.raises(BadInput, match=r"has net.channels 16 32 48 64 96, this run 8 16; ask for the same"):
-        warm_start.parent(replace(child, net=replace(child.net, channels=(8, 16))))
-    with pytest.raises(BadInput, match="has folds 2, this run 3"):
-        warm_start.parent(replace(child, folds=3))
-    (tmp_path / "parent/done.json").unlink()
-    with pytest.raises(BadInput, match="is not finished"):
-        warm_start.parent(child)
-    with pytest.raises(BadInput, match="is no run's folder"):
-        warm_start.parent(replace(child, init=tmp_path))
+@pytest.mark.parametrize(
+    ("name", "theirs", "ours"),
+    [
+        ("net.channels", "16 32 48 64 96", "8 16"),
+        ("light.channels", "16 32 48 64 96", "4 8"),
+        ("folds", "2", "3"),
+    ],
+)
+def test_other_nets_are_refused(name: str, theirs: str, ours: str, child: Settings) -> None:
+    changed = {
+        "net.channels": replace(child, net=replace(child.net, channels=(8, 16))),
+        "light.channels": replace(child, light=replace(child.light, channels=(4, 8))),
+        "folds": replace(child, folds=3),
+    }[name]
+    with pytest.raises(BadInput, match=rf"init: .*parent has {name} {theirs}, this run {ours}; use the same"):
+        load_parent(changed)
 
 
-def test_a_leaked_parent_makes_a_leaked_child_say_so() -> None:
-    seen = Overlap("honest", 1, 0, 0, 0, 0, 1, honest=False, inherited={"honest": False, "in_test": 7})
-    assert "were trained on 7 test images" in seen.sentence() and "LEAKED" in seen.sentence()
+def test_an_unfinished_run_is_refused(child: Settings, tmp_path: Path) -> None:
+    (tmp_path / "parent" / DONE).unlink()
+    with pytest.raises(BadInput, match="parent is not finished; let that run finish first"):
+        load_parent(child)
+
+
+def test_a_folder_that_is_not_a_run_is_refused(child: Settings, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="so not a run; give the folder of a run"):
+        load_parent(replace(child, init=tmp_path))
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_from_another_and_inherits_its_record(finished_run: Path, tmp_path: Path) -> None:
+def test_a_run_inherits_weights_and_record_of_another(finished_run: Path, tmp_path: Path) -> None:
     shutil.copytree(finished_run, tmp_path / "parent")
     done = tenfold(*SMOKE, *QUICK, "--init", "parent", "--out", "child", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -116,9 +150,9 @@ def test_a_run_goes_on_from_another_and_inherits_its_record(finished_run: Path, 
     assert after["cross_validation"]["errors"] < before["cross_validation"]["errors"]
     assert after["honest"] is True and after["overlap"]["inherited"] == before["overlap"]
 
-    data = json.loads((tmp_path / "parent/data.json").read_text())
-    data["overlap"] |= {"honest": False, "in_test": 9}
-    (tmp_path / "parent/data.json").write_text(json.dumps(data))
+    record = json.loads((tmp_path / "parent/data.json").read_text())
+    record["overlap"] |= {"honest": False, "in_test": 9}
+    (tmp_path / "parent/data.json").write_text(json.dumps(record))
     finish(tmp_path / "parent", ARTEFACTS, {})
     done = tenfold(*SMOKE, *QUICK, "--init", "parent", "--out", "leaked", cwd=tmp_path)
     assert done.returncode == 0 and "LEAKED" in done.stdout

@@ -68,7 +68,7 @@ class _Ranged:
                 ok = len(value) >= 2 and all(one in allowed for one in value)
                 _require(ok, option, f"two or more integers {allowed}", " ".join(map(str, value)) or "none")
             else:
-                kind = "an integer" if isinstance(value, int) else "a number"
+                kind = "a number" if isinstance(entry.default, float) else "an integer"
                 _require(value in allowed, option, f"{kind} {allowed}", value)
 
 

@@ -71,8 +71,8 @@ def look_up_labels(test: Digits, reference: Digits) -> npt.NDArray[np.int64]:
     known = keys[index] == wanted
     if not known.all():
         raise BadInput(
-            f"offline test score: {int((~known).sum()):,} of {len(test):,} test images are not among the "
-            f"{len(reference):,} labelled ones; use the competition's own test.csv"
+            f"test images: {int((~known).sum()):,} of {len(test):,} are not among the {len(reference):,} labelled "
+            "ones; use the competition's own test.csv"
         )
     return reference.known_labels()[first[index]]
 

@@ -38,8 +38,8 @@ def resolve_source(data: Data) -> tuple[Data, str]:
         )
         return replace(data, source="mnist"), line
     line = (
-        f"source: sample (scikit-learn's small digits), since {folder} has neither the competition's files nor MNIST; "
-        f"for real data, {GET_KAGGLE}, or use --source mnist, which downloads it"
+        f"source: sample (scikit-learn's small digits), since {folder} holds neither the competition's files nor "
+        f"MNIST; for real data, {GET_KAGGLE}, or use --source mnist, which downloads it"
     )
     return replace(data, source="sample"), line
 

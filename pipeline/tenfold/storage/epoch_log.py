@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
@@ -103,11 +104,10 @@ def _from_line(line: str) -> Epoch | None:
     try:
         row: dict[str, Any] = json.loads(line)
         kind = {"cgan": GeneratorEpoch, "classifier": ClassifierEpoch}[row.pop("stage")]
-        numbers = (value for name, value in row.items() if name != "task")
-        if not isinstance(row["task"], str) or not all(type(value) in (int, float) for value in numbers):
-            return None
-        return kind(**row)
-    except (ValueError, TypeError, KeyError, AttributeError):
+        numbers = [value for name, value in row.items() if name != "task"]
+        usable = all(type(value) in (int, float) and math.isfinite(value) for value in numbers)
+        return kind(**row) if usable and isinstance(row["task"], str) else None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -26,5 +26,5 @@ def read_npz(path: Path, names: Sequence[str], fix: str) -> dict[str, npt.NDArra
     try:
         with np.load(path) as stored:
             return {name: stored[name] for name in names}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path}: can't be read ({error}); {fix}") from error
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        raise BadInput(f"{path}: can't be read ({str(error) or 'cut short'}); {fix}") from error

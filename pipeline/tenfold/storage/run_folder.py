@@ -118,11 +118,17 @@ class RunFolder:
 def parse_record(kind: type[Record], table: Any, path: Path) -> Record:
     """A frozen dataclass from plain values that were read at `path`. Raises BadInput where they don't fit."""
     try:
-        return dacite.from_dict(kind, table, dacite.Config(cast=[tuple], type_hooks={float: float}))
-    except (dacite.DaciteError, ValueError, TypeError, AttributeError) as error:
+        return dacite.from_dict(kind, table, dacite.Config(cast=[tuple], type_hooks={float: _as_float}))
+    except (dacite.DaciteError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
         raise BadInput(
-            f"{path}: not as this version of tenfold writes it ({error}); repeat the run with `tenfold run --fresh`"
+            f"{path}: not as this version of tenfold writes it ({reason}); repeat the run with `tenfold run --fresh`"
         ) from error
+
+
+def _as_float(value: Any) -> Any:
+    """An integer as a float; anything else as it is, for the type check."""
+    return float(value) if type(value) is int else value
 
 
 def plain_json(value: Any) -> bytes:

@@ -62,14 +62,19 @@ def prepare(run: RunFolder, folder: Path, stage: Stage, outline: Mapping[str, nn
 
 
 def order_rate_cut(folder: Path, factor: float) -> bool:
-    """Let a training whose loss became NaN go on with lower learning rates; False if it is not such a training."""
+    """Let a training whose loss became NaN go on with lower learning rates; False if it is not such a training.
+
+    Raises BadInput where the record of either is damaged.
+    """
+    path = folder / DIVERGED
     try:
-        epochs_done = json.loads((folder / DIVERGED).read_text("utf-8"))["epochs_done"]
+        cut = RateCut(int(json.loads(path.read_text("utf-8"))["epochs_done"]), factor)
     except FileNotFoundError:
         return False
-    cuts = [*rate_cuts(folder), RateCut(epochs_done, factor)]
-    atomic.write(folder / RATE_CUTS, json.dumps([asdict(cut) for cut in cuts]).encode())
-    (folder / DIVERGED).unlink()
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BadInput(f"{path}: can't be read ({error}); start the run afresh with --fresh") from error
+    atomic.write(folder / RATE_CUTS, json.dumps([asdict(one) for one in (*rate_cuts(folder), cut)]).encode())
+    path.unlink()
     return True
 
 
