@@ -94,8 +94,8 @@ def _measure(net: Net, fit: Fit, cgan: Cgan, cell: str, seed: int, material: Mat
     fold, compute = int(cell.removeprefix("fold ")), material.compute
     train, held_out = hold_out(material.train, fold)
 
-    def trained(index: int, fit: Fit = fit, batches: Any = Batches) -> nn.Module:
-        return train_classifier(train, fit, compute, SeedStream(0, fold, index), net, batches=batches)
+    def trained(index: int, fit: Fit = fit, make_batches: Any = Batches) -> nn.Module:
+        return train_classifier(train, fit, compute, SeedStream(0, fold, index), net, make_batches=make_batches)
 
     teachers = [trained(index) for index in range(TEACHERS)]
     generator = train_generator(train, cgan, compute, SeedStream(0, fold))
@@ -106,7 +106,7 @@ def _measure(net: Net, fit: Fit, cgan: Cgan, cell: str, seed: int, material: Mat
     of_all = partial(TaughtOfAll, teacher=mean_of_floats(teachers))
     taught = {  # all three start with the same weights, which no teacher had
         LABELS: trained(TEACHERS),
-        OF_GENERATED: trained(TEACHERS, batches=of_generated),
+        OF_GENERATED: trained(TEACHERS, make_batches=of_generated),
         OF_ALL: trained(TEACHERS, replace(fit, label_smoothing=0.0), of_all),  # the teachers had label smoothing
     }
     device, labels = torch.device(compute.device), held_out.known_labels()

@@ -34,18 +34,18 @@ def train_classifier(
     seeds: SeedStream,
     net: Net = SMALL_NET,
     warp: Warp = WARP,
-    batches: Callable[..., Batches] = Batches,
+    make_batches: Callable[..., Batches] = Batches,
 ) -> Classifier:
-    """Our classifier, trained on labelled digits, in evaluation mode; `batches` makes what it learns from."""
+    """Our classifier, trained on labelled digits, in evaluation mode; `make_batches` makes what it learns from."""
     images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.known_labels())
-    batched = batches(
+    batches = make_batches(
         images=images.to(compute.device),
         labels=labels.to(compute.device),
         warp=warp,
         batch_size=fit.batch_size,
         epoch_images=fit.epoch_images,
     )
-    return fit_classifier(initial_classifier(net, seeds), batched, fit, compute, seeds).eval()
+    return fit_classifier(initial_classifier(net, seeds), batches, fit, compute, seeds).eval()
 
 
 @dataclass(frozen=True)
