@@ -35,8 +35,8 @@ walkthrough: install
 
 install: $(VENV)/installed
 
-# The stamp is written last, so an interrupted installation is taken up again; pip skips what is there.
-# torch and torchvision must be of one build, which pip does not check: importing them does.
+# The stamp is written last, so an interrupted installation is repeated; pip skips what is there.
+# torch and torchvision must come from one build. pip does not check this; importing them does.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -e '.[dev]'

@@ -1,4 +1,4 @@
-"""How fast the light net answers: onnxruntime against torch, one thread, batches of 1, 32, 1000; and a cold start."""
+"""Latency of the light net: onnxruntime and torch on one thread, batches of 1, 32, 1000; and a cold start."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from pathlib import Path
 import numpy as np
 from tenfold_onnx import Classifier
 Classifier(sys.argv[1], threads=1).predict(np.zeros((1, 28, 28), np.uint8))
-# Not getrusage's peak, which on Linux begins with that of the process that started this one.
+# Not getrusage's peak, which on Linux starts from that of the parent process.
 peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
 print(time.perf_counter() - started, int(peak[1]) / 1024)
 """
 
 
 def measure(run: Path, rounds: int) -> dict[str, Any]:
-    """Milliseconds a call (median of `rounds` for small batches), by engine and batch; seconds and MB from cold."""
+    """Milliseconds per call (median of up to `rounds`) by engine and batch; seconds and MB of a cold start."""
     torch.set_num_threads(1)
     folder = RunFolder(run)
     net = load_classifier(folder.light / CLASSIFIER, Net(folder.settings().light.channels, tta_shift_px=0))
@@ -44,20 +44,20 @@ def measure(run: Path, rounds: int) -> dict[str, Any]:
     session = Classifier(run / "classifier_light.onnx", threads=1).session
     engines: dict[str, Callable[[np.ndarray[Any, Any]], object]] = {
         "onnxruntime": lambda images: session.run(["probabilities", "label"], {"images": images}),
-        "torch": lambda images: _asked(net, images, torch.float32),
+        "torch": lambda images: _predict(net, images, torch.float32),
     }
     if multiplies_bf16("cpu"):
-        engines["torch bf16"] = lambda images: _asked(net, images, torch.bfloat16)
+        engines["torch bf16"] = lambda images: _predict(net, images, torch.bfloat16)
     times: dict[str, dict[str, float]] = {name: {} for name in engines}
     for batch in BATCHES:
         images = np.random.default_rng(0).integers(0, 256, (batch, 28, 28), dtype=np.uint8)
         repeats = max(5, rounds // batch)
         taken: dict[str, list[float]] = {name: [] for name in engines}
-        for number in range(repeats + 3):
-            for name, engine in engines.items():  # in turns, so that a noisy moment hits all
+        for repeat in range(repeats + 3):
+            for name, engine in engines.items():  # in turns, so that noise hits all of them
                 started = time.perf_counter()
                 engine(images)
-                if number >= 3:
+                if repeat >= 3:
                     taken[name].append(1000 * (time.perf_counter() - started))
         for name, values in taken.items():
             times[name][str(batch)] = round(statistics.median(values), 3)
@@ -71,7 +71,7 @@ def measure(run: Path, rounds: int) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def _asked(net: torch.nn.Module, images: np.ndarray[Any, Any], dtype: torch.dtype) -> object:
+def _predict(net: torch.nn.Module, images: np.ndarray[Any, Any], dtype: torch.dtype) -> object:
     x = torch.from_numpy(images).to(torch.float32).div(255).unsqueeze(1).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", dtype) if dtype != torch.float32 else nullcontext():
         return net(x).softmax(1)

@@ -1,21 +1,21 @@
-"""Where a training step's time goes, and what share of the machine's matrix rate it reaches."""
+"""Where a training step's time goes, and its share of the machine's matrix multiplication rate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
-from benchmarks.throughput import ours
+from benchmarks.throughput import ours, random_digits
 from torch import nn
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as profiler
+from torch.utils.flop_counter import FlopCounterMode
 
 from tenfold.models.classifier import Classifier
-from tenfold.settings import Compute, Fit, Net, Settings
+from tenfold.settings import Compute, Net
 from tenfold.training.device import prepare_process, resolve
 
-# An operator of torch's, by the first of these that its name contains.
+# The part that an operator of torch belongs to, by the first of these that its name contains.
 PARTS = {
     "convolution": "convolutions",
     "batch_norm": "BatchNorm",
@@ -45,47 +45,33 @@ def matrix_rate(dtype: torch.dtype, threads: int, side: int = 2048, seconds: flo
     return 2 * side**3 / best / 1e9
 
 
-def flops_per_image(channels: tuple[int, ...]) -> int:
-    """Of a training step: twice the multiplications of the forward pass, three times over (forward, two gradients)."""
-    total = 0
-
-    def count(layer: nn.Module, _: object, out: torch.Tensor) -> None:
-        nonlocal total
-        weight = layer.weight
-        assert isinstance(weight, torch.Tensor)
-        total += 2 * weight.numel() * (out.shape[2] * out.shape[3] if out.ndim == 4 else 1)
-
-    net = Classifier(Net(channels))
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
-    net.eval()(torch.zeros(1, 1, 28, 28))
-    return 3 * total
+def flops_per_image(net: nn.Module) -> int:
+    """Of a training step: multiplications and additions of the forward pass, times three (forward, two gradients)."""
+    with FlopCounterMode(display=False) as counter:
+        net.eval()(torch.zeros(1, 1, 28, 28))
+    return 3 * counter.get_total_flops()
 
 
-def measure(channels: tuple[int, ...], threads: int, digits: int) -> dict[str, object]:
-    """Throughput, matrix rates, the share reached, and each part's share of a step."""
+def measure(channels: tuple[int, ...], threads: int, n: int) -> dict[str, object]:
+    """Images per second, matrix rates, the share reached, and each part's share of a step."""
     compute = resolve(Compute(workers=1, threads=threads), 1)
     prepare_process(compute)
-    settings = Settings(net=Net(channels), fit=Fit(epochs=1), compute=compute)
-    images = torch.randint(0, 256, (digits, 28, 28), dtype=torch.uint8)
-    labels = torch.randint(0, 10, (digits,))
-    epoch: Callable[[], None] = lambda: ours(settings, images, labels)  # noqa: E731
-    epoch()
+    net, digits = Net(channels), random_digits(n)
+    ours(net, digits, compute)
     started = time.perf_counter()
-    epoch()
-    per_second = digits / (time.perf_counter() - started)
+    ours(net, digits, compute)
+    per_second = n / (time.perf_counter() - started)
     with profiler(activities=[ProfilerActivity.CPU]) as watched:
-        epoch()
+        ours(net, digits, compute)
     spent: dict[str, float] = {}
     for event in watched.key_averages():
         part = next((part for name, part in PARTS.items() if name in event.key), "the rest")
         spent[part] = spent.get(part, 0.0) + event.self_cpu_time_total
     total = sum(spent.values())
     rates = {"fp32": matrix_rate(torch.float32, threads)}
-    if compute.precision == "bf16":  # elsewhere it is emulated, and takes minutes
+    if compute.precision == "bf16":  # elsewhere it is emulated, which takes minutes
         rates["bf16"] = matrix_rate(torch.bfloat16, threads)
-    reached = per_second * flops_per_image(channels) / 1e9
+    reached = per_second * flops_per_image(Classifier(net)) / 1e9
     return {
         "channels": list(channels),
         "precision": compute.precision,
@@ -93,6 +79,6 @@ def measure(channels: tuple[int, ...], threads: int, digits: int) -> dict[str, o
         "images_per_s": round(per_second),
         "gflops": round(reached),
         "matrix_gflops": {name: round(rate) for name, rate in rates.items()},
-        "share_of_rate": round(reached / rates[compute.precision], 3),  # of the precision that trains
+        "share_of_rate": round(reached / rates[compute.precision], 3),  # in the precision of training
         "parts": {part: round(time / total, 3) for part, time in sorted(spent.items(), key=lambda entry: -entry[1])},
     }

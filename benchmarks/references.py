@@ -1,4 +1,4 @@
-"""Well-known nets for these digits, written from their descriptions, each with its own settings."""
+"""Well-known nets for these digits, written from their descriptions, each with its author's settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn, optim
 
 from tenfold.data.warp import warped
+from tenfold.models.classifier import MEAN, STD
 from tenfold.settings import Warp
 
 
@@ -96,12 +97,12 @@ REFERENCES: Final = {
 def trained(
     reference: Reference, images: Tensor, labels: Tensor, seed: int, context: Callable[[], object] | None = None
 ) -> Iterator[nn.Module]:
-    """The net after each epoch on images uint8 (N, 28, 28), in evaluation mode: plain fp32 unless `context` says else.
+    """The net in evaluation mode after each epoch on images uint8 (N, 28, 28), in plain fp32 unless `context` is given.
 
-    `context` makes a context manager for the forward pass, such as autocast; then the net is channels_last too.
+    `context` makes a context manager for the forward pass, such as autocast; then the net is also channels_last.
     """
     torch.manual_seed(seed)
-    draws = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     net = reference.build()
     if context:
         net = net.to(memory_format=torch.channels_last)
@@ -110,16 +111,16 @@ def trained(
     steps = -(-len(images) // reference.batch_size)
     for epoch in range(reference.epochs):
         net.train()
-        order = torch.randperm(len(images), generator=draws)
+        order = torch.randperm(len(images), generator=rng)
         for step in range(steps):
-            # One-cycle counts over the whole training, which is one epoch; the others count in epochs.
+            # One-cycle counts in shares of the training, which is one epoch; the others count in epochs.
             optimiser.param_groups[0]["lr"] = peak * reference.rate(epoch + step / steps)
             index = order[step * reference.batch_size : (step + 1) * reference.batch_size]
             batch = images[index].unsqueeze(1).float().div_(255)
             if reference.warp:
-                batch = warped(batch, reference.warp, draws)
+                batch = warped(batch, reference.warp, rng)
             optimiser.zero_grad(set_to_none=True)
-            F.cross_entropy(_logits(net, (batch - 0.1307) / 0.3081, context), labels[index]).backward()
+            F.cross_entropy(_logits(net, (batch - MEAN) / STD, context), labels[index]).backward()
             optimiser.step()
         yield net.eval()
 
@@ -132,7 +133,11 @@ def _logits(net: nn.Module, batch: Tensor, context: Callable[[], object] | None)
 
 
 @torch.inference_mode()
+def predicted(net: nn.Module, images: Tensor) -> Tensor:
+    """The labels int64 (N,) that a reference net in evaluation mode predicts in fp32 for images uint8 (N, 28, 28)."""
+    return torch.cat([net((part.unsqueeze(1).float() / 255 - MEAN) / STD).argmax(1) for part in images.split(500)])
+
+
 def accuracy(net: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Of a reference net in evaluation mode, in fp32."""
-    said = [net((part.unsqueeze(1).float().div_(255) - 0.1307) / 0.3081).argmax(1) for part in images.split(500)]
-    return float((torch.cat(said) == labels).float().mean())
+    """The share of digits that a reference net reads right."""
+    return float((predicted(net, images) == labels).float().mean())

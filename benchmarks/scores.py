@@ -1,4 +1,4 @@
-"""What a training costs and scores on Kaggle's 28,000 test rows. The judge reports here; nothing is chosen by it."""
+"""What a training costs, and its score on Kaggle's 28,000 test rows. The score is reported; nothing is chosen by it."""
 
 from __future__ import annotations
 
@@ -11,27 +11,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from benchmarks.references import REFERENCES, trained
+from benchmarks.references import REFERENCES, predicted, trained
 
-from tenfold.data import overlap
-from tenfold.data.batches import Expansion
-from tenfold.data.digits import Digits
 from tenfold.errors import RunFailed
-from tenfold.evaluation import judge
-from tenfold.models.inference import for_inference, probabilities
+from tenfold.models.inference import for_inference
 from tenfold.seeds import ALL_DIGITS, SeedStream
-from tenfold.settings import Compute, Data, Fit, Net, Settings
-from tenfold.sources.load import load_sources, reference_digits
-from tenfold.training.device import autocast, prepare_process, resolve
-from tenfold.training.fit_classifier import fit_classifier
+from tenfold.settings import Compute, Data, Fit, Net
+from tenfold.studies import plain_loop
+from tenfold.studies.cells import load_material
+from tenfold.studies.reference_net import train_classifier
+from tenfold.training.device import autocast, prepare_process
 
 
 def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dict[str, Any]:
-    """A whole run in processes of its own: wall time from the command to its end, and its scores.
+    """A whole run in processes of its own: wall time of the command, and its scores.
 
-    The run's folder is `keep`, or goes with the measurement.
+    The run's folder is `keep`, or a temporary one.
     """
     with tempfile.TemporaryDirectory() as folder:
         run = keep or Path(folder) / "run"
@@ -42,7 +38,7 @@ def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dic
             raise RunFailed(f"`tenfold run {' '.join(options)}` ended with code {done.returncode}")
         elapsed = time.perf_counter() - started
         metrics = json.loads((run / "metrics.json").read_text())
-        minutes = max(elapsed, metrics["seconds"]["total"]) / 60  # a continued run counts what came before
+        minutes = max(elapsed, metrics["seconds"]["total"]) / 60  # a continued run includes its earlier starts
     return {
         "preset": name,
         "options": list(more),
@@ -59,54 +55,40 @@ def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dic
 def one_net(net: Net, fit: Fit, seed: int, data: Path) -> dict[str, Any]:
     """One net of ours on all 42,000 training rows, all cores on it: seconds from reading the files to the answers."""
     started = time.perf_counter()
-    train, test, key = kaggle(data)
-    settings = Settings(seed=seed, net=net, fit=fit, compute=resolve(Compute(workers=1), 1))
-    device = prepare_process(settings.compute)
-    images, labels = torch.from_numpy(train.images).to(device), torch.from_numpy(train.known_labels()).to(device)
-    expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images)
-    fitted = fit_classifier(expansion, settings, SeedStream(seed, ALL_DIGITS), None, lambda *_: None)
-    said = probabilities(for_inference(fitted, net), test.images, device).argmax(1)
+    material = load_material(Data("kaggle", data), Compute(workers=1))
+    prepare_process(material.compute)
+    fitted = train_classifier(material.train, fit, material.compute, SeedStream(seed, ALL_DIGITS), net)
+    labels = plain_loop.predicted(for_inference(fitted, net), material.test.images)
     seconds = time.perf_counter() - started
+    errors = int((labels != material.test.known_labels()).sum())
     return {
         "net": list(net.channels),
         "tta_shift_px": net.tta_shift_px,
         "epochs": fit.epochs,
         "seed": seed,
         "seconds": round(seconds, 1),
-        "judge": round(float((said == key).mean()), 5),
-        "judge_errors": int((said != key).sum()),
+        "judge": round(1 - errors / len(labels), 5),
+        "judge_errors": errors,
     }
 
 
 def reference(name: str, seed: int, data: Path) -> dict[str, Any]:
-    """A reference net with its own settings on all 42,000, in the processor's best precision, one thread a core."""
-    train, test, key = kaggle(data)
-    compute = resolve(Compute(workers=1), 1)
+    """A reference net with its own settings on all 42,000 rows, in the processor's best precision, on all cores."""
+    material = load_material(Data("kaggle", data), Compute(workers=1))
+    compute, labels = material.compute, torch.from_numpy(material.test.known_labels())
     prepare_process(compute)
-    images, labels = torch.from_numpy(train.images), torch.from_numpy(train.known_labels())
+    images, targets = torch.from_numpy(material.train.images), torch.from_numpy(material.train.known_labels())
     context = (lambda: autocast(compute)) if compute.precision == "bf16" else None
     started = time.perf_counter()
-    for net in trained(REFERENCES[name], images, labels, seed, context):
-        last = net
+    *_, net = trained(REFERENCES[name], images, targets, seed, context)
     seconds = time.perf_counter() - started
-    with torch.inference_mode():
-        parts = torch.from_numpy(test.images).split(500)
-        said = torch.cat([last((part.unsqueeze(1).float() / 255 - 0.1307) / 0.3081).argmax(1) for part in parts])
-    wrong = int((said.numpy() != key).sum())
+    errors = int((predicted(net, torch.from_numpy(material.test.images)) != labels).sum())
     return {
         "name": name,
         "seed": seed,
         "precision": compute.precision,
         "epochs": REFERENCES[name].epochs,
         "training_s": round(seconds),
-        "judge": round(1 - wrong / len(key), 5),
-        "judge_errors": wrong,
+        "judge": round(1 - errors / len(labels), 5),
+        "judge_errors": errors,
     }
-
-
-def kaggle(data: Path) -> tuple[Digits, Digits, np.ndarray[Any, np.dtype[np.int64]]]:
-    """What may be trained on, the test rows, and the judge's key."""
-    where = Data(source="kaggle", data=data)
-    found = load_sources(where)
-    train, _ = overlap.guard(found.train, found.extra, found.test, "honest")
-    return train, found.test, judge.answer_key(found.test, reference_digits(where))

@@ -1,272 +1,302 @@
-"""RESULTS.md: everything measured so far, as tables; what was not run says so."""
+"""RESULTS.md: everything measured so far, as tables; what was not measured says "not run"."""
 
 from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 from benchmarks import reach, results
-from benchmarks.distilled import LABELS
-from benchmarks.members import CHOICES, paired
+from benchmarks.distilled import LABELS, TITLES
+from benchmarks.members import CHOICES
 from benchmarks.references import REFERENCES
+from scipy import stats
 
 from tenfold.presets import PRESETS
 from tenfold.report.markdown import markdown
 from tenfold.settings import Cgan, Warp
+from tenfold.studies.table import COUNT, DECIMAL, summary
 
-TARGETS: Final = (0.990, 0.995)
+Result = Mapping[str, Any]  # a line of results.jsonl
+Named = dict[str, list[Result]]  # the results of each line of a table, by its name
+Columns = Mapping[str, tuple[str, str]]  # header to the key of a number ("quality.copies") and its format
+
 NOT_RUN: Final = "not run"
+TARGETS: Final = (0.990, 0.995)
 INTRODUCTION: Final = """# What is measured
 
-Made from `results.jsonl` by `python -m benchmarks table`; `python -m benchmarks --help` lists what measures each row
-again. Run nothing beside it."""
+Made from `results.jsonl` by `python -m benchmarks table`; `python -m benchmarks --help` lists the commands that measure
+each line again. Run nothing beside them. Cells are mean ± standard deviation over n measurements on one machine."""
 
 
 def everything() -> str:
     """The whole of RESULTS.md."""
-    scores = (_throughput(), _presets(), _members(), _distilled(), _single(), _reached())
-    parts = (*scores, _latency(), _canvas(), _generators(), _low_data())
-    return "\n\n".join((INTRODUCTION, *parts)) + "\n"
+    scores = (_throughput(), _presets(), _members(), _distilled(), _single_nets(), _reached())
+    return "\n\n".join((INTRODUCTION, *scores, _latency(), _canvas(), _generators(), _low_data())) + "\n"
 
 
 def _throughput() -> str:
-    lines = [
-        [
-            "-".join(map(str, row["channels"])),
-            f"{row['precision']}, {row['threads']} thread{'s' if row['threads'] > 1 else ''}",
-            f"{row['ours_per_s']:,}",
-            f"{row['plain_per_s']:,}",
-            f"{row['ratio']} ({row['ratio_range'][0]} to {row['ratio_range'][1]}, n = {row['rounds']})",
-            _place(row),
-        ]
-        for row in results.rows("throughput")
-    ]
-    header = ["net", "ours in", "images/s, ours", "images/s, plain fp32 loop", "ratio (median, range)", "where"]
-    return "## Training throughput\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+    columns = {
+        "images/s, ours": ("ours_per_s", COUNT),
+        "images/s, plain fp32 loop": ("plain_per_s", COUNT),
+        "ratio, median": ("ratio", ".2f"),
+        "lowest": ("ratio_range.0", ".2f"),
+        "highest": ("ratio_range.1", ".2f"),
+        "rounds": ("rounds", COUNT),
+    }
+    named = _named(
+        results.rows("throughput"),
+        lambda result: results.described(result["channels"], result["precision"], f"threads: {result['threads']}"),
+    )
+    return _section("Training throughput", "our loop", columns, named)
 
 
 def _presets() -> str:
-    lines = []
-    for name in PRESETS:
-        found = [row for row in results.rows("preset") if row["preset"] == name]
-        lines += [
-            [
-                f"`{name}` {' '.join(row['options'])}",
-                f"{row['minutes']} min",
-                f"{row['cv'][0]:.5f} ± {row['cv'][1]:.5f} ({row['cv_errors']} errors)",
-                f"{row['judge']:.5f} ({row['judge_errors']} errors)",
-                f"{row['light_judge']:.5f}",
-                _place(row),
-            ]
-            for row in found
-        ] or [[f"`{name}`", NOT_RUN, "", "", "", ""]]
-    header = ["preset", "wall time", "cross-validation, 42,000", "judge, 28,000", "its light net", "where"]
-    return "## Presets on Kaggle's files\n\n" + markdown(header, lines)
+    columns = {
+        "minutes": ("minutes", ".1f"),
+        "cross-validation, 42,000": ("cv.0", ".5f"),
+        "± over folds": ("cv.1", ".5f"),
+        "errors": ("cv_errors", COUNT),
+        "offline test score, 28,000": ("judge", ".5f"),
+        "test errors": ("judge_errors", COUNT),
+        "test score of the light net": ("light_judge", ".5f"),
+    }
+    named: Named = {}
+    for preset in PRESETS:
+        measured = [result for result in results.rows("preset") if result["preset"] == preset]
+        of_preset = _named(measured, lambda result: " ".join([f"`{result['preset']}`", *result["options"]]))
+        named |= of_preset or {f"`{preset}`": []}
+    return _section("Presets on Kaggle's files", "preset", columns, named)
 
 
 def _members() -> str:
     note = (
-        "Errors on all 42,000 training rows, each answered by an ensemble that its fold of five was held out from. Its "
-        "members learnt from all that the fold leaves, or from four fifths of that, and either way are shown as many "
-        "digits. In brackets, against the first line of the table: paired by training row, ± standard error."
+        "Errors on all 42,000 training rows, each predicted by an ensemble that its fold of five was held out from. "
+        "Members are trained on all other rows or on four fifths of them, and see as many digits either way. In "
+        "brackets: difference from the first line, paired by training row, ± standard error."
     )
-    found = results.rows("members")
+    measured = results.rows("members")
     lines = []
-    for row in found:
-        for kind, n in dict.fromkeys((wrong["kind"], wrong["n"]) for wrong in row["wrong"]):
-            cells = []
-            for wrong in row["wrong"]:
-                if (wrong["kind"], wrong["n"]) == (kind, n):
-                    first = next(one for one in found[0]["wrong"] if one["views"] == wrong["views"])
-                    errors, se = paired(wrong["rows"], first["rows"], row["rows"])
-                    against = f" ({errors:+} ± {se:.0f})" if wrong is not first else ""
-                    cells.append(f"{len(wrong['rows'])}{against}")
-            name = f"{n} of {'-'.join(map(str, row['net']))}, {row['epochs']} epochs, on {kind}"
-            unusual = _named(results.differing(row.get("warp", {}), Warp()))
-            lines.append([", ".join(filter(None, (name, unusual))), *cells, _place(row)])
-    header = ["members", *CHOICES, "where"]
-    return f"## What an ensemble's members are worth\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+    for result in measured:
+        first = {wrong["views"]: wrong["rows"] for wrong in reversed(measured[0]["wrong"])}
+        ensembles: dict[str, list[str]] = defaultdict(list)
+        for wrong in result["wrong"]:
+            errors = _errors(wrong["rows"], first[wrong["views"]], result["rows"])
+            ensembles[f"{wrong['n']} on {wrong['kind']}"].append(errors)
+        warp = results.differing(result.get("warp", {}), Warp())
+        settings = results.described(result["net"], f"{result['epochs']} epochs", *warp)
+        lines += [[f"{members}: {settings}", *errors, _place(result)] for members, errors in ensembles.items()]
+    return _titled("What an ensemble's members are worth", ["members", *CHOICES, "where"], lines, note)
 
 
 def _distilled() -> str:
     note = (
-        "A light net as it answers without shifts, on training rows that are held out from it, from the ensemble that "
-        "teaches it and from the generator. In brackets, against the net that learnt from the labels: paired by "
+        "Errors of a light net without test-time shifts, on training rows held out from it, from the ensemble that "
+        "teaches it and from the generator. In brackets: difference from the net that learns from labels, paired by "
         "training row, ± standard error."
     )
-    lines = []
-    for row in results.rows("distilled"):
-        for name, wrong in row["wrong"].items():
-            errors, se = paired(wrong, row["wrong"][LABELS], row["rows"])
-            against = "" if name == LABELS else f" ({errors:+} ± {se:.0f})"
-            net = f"{'-'.join(map(str, row['net']))}, {row['epochs']} epochs"
-            lines.append([name, net, f"{len(wrong)}{against} of {row['rows']:,}", _place(row)])
-    header = ["taught by, or itself a teacher", "net", "errors", "where"]
-    return f"## A light net taught by an ensemble\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 3]])
+    lines = [
+        [
+            TITLES[name],
+            results.described(result["net"], f"{result['epochs']} epochs"),
+            f"{_errors(wrong, result['wrong'][LABELS], result['rows'])} of {result['rows']:,}",
+            _place(result),
+        ]
+        for result in results.rows("distilled")
+        for name, wrong in result["wrong"].items()
+    ]
+    header = ["net", "settings", "errors", "where"]
+    return _titled("A light net taught by an ensemble", header, lines, note)
 
 
-def _single() -> str:
-    nets: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in results.rows("one net"):
-        shifts = "shifts" if row["tta_shift_px"] else "no shifts"
-        nets[f"ours, {'-'.join(map(str, row['net']))}, {shifts}, {row['epochs']} epochs"].append(row)
-    lines = []
-    for name, of_net in nets.items():
-        for found in _by_machine(of_net):
-            seconds = _spread([row["seconds"] for row in found], ".0f", " s")
-            lines.append([name, seconds, _scores(found), _place(found[-1])])
-    for name in REFERENCES:
-        measured = _by_machine(row for row in results.rows("reference") if row["name"] == name)
-        for found in measured:
-            seconds = _spread([row["training_s"] for row in found], ".0f", " s")
-            lines.append([f"{name}, {found[-1]['precision']}", seconds, _scores(found), _place(found[-1])])
-        if not measured:
-            lines.append([name, NOT_RUN, "", ""])
-    header = ["one net on all 42,000", "time", "judge, 28,000", "where"]
-    return "## Single nets on Kaggle's files\n\n" + markdown(header, lines)
+def _single_nets() -> str:
+    columns = {"seconds": ("seconds", COUNT), "offline test score, 28,000": ("judge", ".5f")}
+
+    def ours(result: Result) -> str:
+        shifts = "shifts" if result["tta_shift_px"] else "no shifts"
+        return "ours, " + results.described(result["net"], f"{result['epochs']} epochs", shifts)
+
+    references = [{**result, "seconds": result["training_s"]} for result in results.rows("reference")]
+    named = _named(results.rows("one net"), ours)
+    named |= _named(references, lambda result: f"{result['name']}, {result['precision']}")
+    named |= {name: [] for name in REFERENCES if name not in {result["name"] for result in references}}
+    return _section("Single nets on Kaggle's files", "one net on all 42,000 rows", columns, named)
 
 
 def _reached() -> str:
-    lines = []
-    for name in (*reach.RECIPES, *REFERENCES):
-        aims = [reach.RECIPES[name].target] if name in reach.RECIPES else TARGETS
-        measured = _by_machine(row for row in results.rows("reach") if row["name"] == name)
-        for found in measured:
-            for epochs in sorted({len(row["accuracy"]) for row in found}):
-                long_enough = [row for row in found if len(row["accuracy"]) >= epochs]
-                cells = [_time_to(target, long_enough, epochs) if target in aims else "" for target in TARGETS]
-                last = _spread([row["accuracy"][epochs - 1] for row in long_enough], ".4f", "")
-                lines.append([name, *cells, last, _place(long_enough[-1])])
-        if not measured:
-            lines.append([name, *(NOT_RUN if target in aims else "" for target in TARGETS), "", ""])
-    header = ["MNIST 60,000 / 10,000", "to 99.0 %", "to 99.5 %", "at the end", "where"]
     note = (
-        "From process start, imports and data included. Ours: a recipe fixed beforehand, judged once at its end. The "
-        "others: the first epoch after which the mean over seeds is there, which favours them."
+        "From process start, with imports and data. Ours: a recipe fixed beforehand, measured once at its end. The "
+        "others: the first epoch after which the mean over seeds reaches the target, which favours them. An empty "
+        "cell: not reached, or not the recipe's target."
     )
-    return f"## Time to an accuracy\n\n{note}\n\n" + markdown(header, lines)
+    columns = {f"seconds to {100 * target:.1f} %": (_seconds_to(target), ".1f") for target in TARGETS}
+    named: Named = {}
+    for name in (*reach.RECIPES, *REFERENCES):
+        measured = with_targets([result for result in results.rows("reach") if result["name"] == name])
+        named |= _named(measured, _epochs) or {name: []}
+    columns["accuracy at the end"] = ("last", DECIMAL)
+    return _section("Time to an accuracy", "MNIST 60,000 / 10,000", columns, named, note)
+
+
+def _epochs(result: Result) -> str:
+    name, epochs = result["name"], result["epochs"]
+    return name if name in reach.RECIPES else f"{name}, {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def _seconds_to(target: float) -> str:
+    return f"seconds_to_{1000 * target:.0f}"
+
+
+def with_targets(measured: Iterable[Result]) -> Iterator[Result]:
+    """Results of one training for each number of epochs, with the seconds to each target reached within these.
+
+    A target is reached in the first epoch after which the mean over the results of one machine is there.
+    """
+    for group in _by_machine(measured):
+        for epochs in sorted({len(result["accuracy"]) for result in group}):
+            longer = [result for result in group if len(result["accuracy"]) >= epochs]
+            means = [statistics.mean(result["accuracy"][epoch] for result in longer) for epoch in range(epochs)]
+            first = {target: next((n for n, mean in enumerate(means) if mean >= target), None) for target in TARGETS}
+            for result in longer:
+                recipe = reach.RECIPES.get(result["name"])
+                seconds = {
+                    _seconds_to(target): result["seconds"][n]
+                    for target, n in first.items()
+                    if n is not None and (recipe is None or recipe.target == target)
+                }
+                yield {**result, "epochs": epochs, "last": result["accuracy"][epochs - 1], **seconds}
 
 
 def _latency() -> str:
-    lines = [
-        [
-            f"{'-'.join(map(str, row['channels']))}, {engine}",
-            *(f"{row['ms'][engine][batch]} ms" for batch in ("1", "32", "1000")),
-            f"{min(row['cold_s'])} to {max(row['cold_s'])} s, {row['cold_mb']} MB" if engine == "onnxruntime" else "",
-            _place(row),
+    columns = {
+        "batch 1, ms": ("times.1", ".3f"),
+        "32, ms": ("times.32", ".3f"),
+        "1000, ms": ("times.1000", ".3f"),
+        "cold start, s": ("fastest", ".3f"),
+        "slowest": ("slowest", ".3f"),
+        "MB": ("mb", COUNT),
+    }
+    measured = []
+    for result in results.rows("latency"):
+        cold = {"fastest": min(result["cold_s"]), "slowest": max(result["cold_s"]), "mb": result["cold_mb"]}
+        measured += [
+            {**result, "engine": engine, "times": times, **(cold if engine == "onnxruntime" else {})}
+            for engine, times in result["ms"].items()
         ]
-        for row in results.rows("latency")
-        for engine in row["ms"]
-    ]
-    header = ["light net, one thread", "batch 1", "32", "1000", "from importing numpy to the first answer", "where"]
-    return "## Answering\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 5]])
+    named = _named(measured, lambda result: results.described(result["channels"], result["engine"]))
+    note = "A cold start is the time from importing numpy to the first answer: the fastest and the slowest of five."
+    return _section("Latency", "light net, one thread", columns, named, note)
 
 
 def _canvas() -> str:
-    lines = [
-        [
-            f"{row['accuracy']:.4f} on {row['drawings']:,}",
-            ", ".join(f"{name} {label}" for name, label in row["no_digit"].items()),
-            f"{100 * row['noise_below_half']:.1f} %",
-            _place(row),
-        ]
-        for row in results.rows("canvas")
-    ]
-    header = ["drawings of test digits", "label of none", "of 1,000 noise images, none likelier than a half", "where"]
-    return "## The canvas classifier\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 3]])
+    columns = {
+        "accuracy": ("accuracy", DECIMAL),
+        "label of a blank": ("no_digit.blank", COUNT),
+        "of a dot": ("no_digit.dot", COUNT),
+        "of a full canvas": ("no_digit.full", COUNT),
+        "share of 1,000 noise images with no probability ≥ ½": ("noise_below_half", ".3f"),
+    }
+    named = _named(results.rows("canvas"), lambda result: f"{result['drawings']:,}")
+    return _section("The canvas classifier", "drawings of test digits", columns, named)
 
 
 def _generators() -> str:
-    kinds: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in results.rows("generator"):
-        kinds[_named(results.differing(row["cgan"], Cgan())) or "the defaults", _place(row)].append(row)
-    lines = [
-        [
-            name,
-            _spread([row["seconds"] for row in found], ".0f", " s"),
-            _spread([row["cas"] for row in found], ".4f", ""),
-            *_looked_at([row["quality"] for row in found], "manifold"),
-            place,
-        ]
-        for (name, place), found in kinds.items()
-    ]
-    every = [row["quality"] for row in results.rows("generator")]
-    if every:
-        lines.append(["real digits", "", "", "", "1", *_looked_at(every, "manifold_floor")[2:5], "0.010", ""])
-    header = ["what differs from the defaults", "time", "CAS", "agreement", "Fréchet distance / floor"]
-    header += ["precision", "recall", "coverage", "copies", "where"]
     note = (
-        "Fitted on the training part of fold 0 of 5, one thread, and judged on the 8,400 rows that the fold validates, "
-        "by a light net of six epochs on the same part."
+        "Trained on the training part of fold 0 of 5, one thread; scored on the 8,400 rows that the fold validates, by "
+        "a light net of six epochs on the same training part. Commit `bb82c74` is the last with the options "
+        f"{', '.join(f'`{name}`' for name in results.REMOVED)}."
     )
-    return f"## Generators\n\n{note}\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 9]])
-
-
-def _looked_at(looks: list[dict[str, Any]], manifold: str) -> list[str]:
-    """Cells of a table: means over fitted generators."""
-    shares = [statistics.mean(look[manifold][name] for look in looks) for name in ("precision", "recall", "coverage")]
-    return [
-        f"{statistics.mean(look['agreement_mean'] for look in looks):.4f}",
-        f"{statistics.mean(look['frechet'] / look['frechet_floor'] for look in looks):.1f}",
-        *(f"{share:.3f}" for share in shares),
-        f"{statistics.mean(look['copies'] for look in looks):.3f}",
-    ]
+    columns = {
+        "seconds": ("seconds", COUNT),
+        "CAS": ("cas", DECIMAL),
+        "agreement": ("quality.agreement_mean", DECIMAL),
+        "Fréchet distance / floor": ("frechet", ".1f"),
+        **{name: (f"manifold.{name}", ".3f") for name in ("precision", "recall", "coverage")},
+        "copies": ("quality.copies", ".3f"),
+    }
+    measured, real = [], []
+    for result in results.rows("generator"):
+        quality = result["quality"]
+        frechet = quality["frechet"] / quality["frechet_floor"]
+        measured.append({**result, "frechet": frechet, "manifold": quality["manifold"]})
+        place = {key: value for key, value in result.items() if key in ("date", "machine", "note")}
+        real.append({**place, "frechet": 1, "manifold": quality["manifold_floor"], "quality": {"copies": 0.01}})
+    named = _named(measured, lambda result: ", ".join(results.differing(result["cgan"], Cgan())) or "the defaults")
+    named |= _named(real, lambda result: "real digits")
+    return _section("Generators", "what differs from the defaults", columns, named, note)
 
 
 def _low_data() -> str:
-    amounts: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in results.rows("low data"):
-        amounts[row["n"], _place(row)].append(row)
+    note = (
+        "Measured with warps, by `python -m benchmarks low-data` of commit `bb82c74`. "
+        "`tenfold study low-data` now tests the question ([its page](../docs/studies/low-data.md))."
+    )
+    columns = {"accuracy on the rest of the 42,000": ("reached", DECIMAL), "points gained, paired": ("gain", "+.2f")}
+    measured = []
+    for result in sorted(results.rows("low data"), key=lambda result: result["n"]):
+        none = result["accuracy"]["0.0"]
+        for share, accuracy in result["accuracy"].items():
+            gain = {"gain": 100 * (accuracy - none)} if float(share) else {}
+            measured.append({**result, "share": float(share), "reached": accuracy, **gain})
+    named = _named(
+        measured, lambda result: f"{result['n']:,} real digits, {100 * result['share']:g} % generated in a batch"
+    )
+    return _section("Few real digits", "trained on", columns, named, note)
+
+
+def paired(a: Sequence[int], b: Sequence[int], n: int) -> tuple[int, float]:
+    """Errors of `a` minus errors of `b`, and the standard error, given which of the same `n` rows each misreads."""
+    difference = np.zeros(n, np.int64)
+    difference[list(a)] += 1
+    difference[list(b)] -= 1
+    return int(difference.sum()), float(n * stats.sem(difference))
+
+
+def _errors(wrong: Sequence[int], first: Sequence[int], n: int) -> str:
+    """The number of errors, and its difference from that of another net on the same rows."""
+    difference, error = paired(wrong, first, n)
+    return f"{len(wrong)}" if wrong is first else f"{len(wrong)} ({difference:+} ± {error:.0f})"
+
+
+def _named(measured: Iterable[Result], name: Callable[[Result], str]) -> Named:
+    """Results by name, in the order of first appearance."""
+    named: Named = {}
+    for result in measured:
+        named.setdefault(name(result), []).append(result)
+    return named
+
+
+def _by_machine(measured: Iterable[Result]) -> Iterable[list[Result]]:
+    """Results that can be averaged: of one machine, under the same note."""
+    return _named(measured, lambda result: f"{result['machine']}; {result.get('note')}").values()
+
+
+def _section(title: str, what: str, columns: Columns, named: Named, note: str = "") -> str:
+    """A table with one line per name and machine; a name without results is not run."""
     lines = []
-    for (n, place), found in amounts.items():
-        for share in found[0]["accuracy"]:
-            accuracy = [row["accuracy"][share] for row in found]
-            gains = [100 * (row["accuracy"][share] - row["accuracy"]["0.0"]) for row in found]
-            gain = _spread(gains, "+.2f", "") if float(share) else ""
-            lines.append([f"{n:,}", f"{100 * float(share):g} %", _spread(accuracy, ".4f", ""), gain, place])
-    header = [
-        "real digits",
-        "generated in a batch",
-        "accuracy on the rest of the 42,000",
-        "points gained, paired",
-        "where",
-    ]
-    return "## Few real digits, with warps\n\n" + markdown(header, lines or [[NOT_RUN, *[""] * 4]])
+    for name, measured in named.items():
+        for group in _by_machine(measured):
+            cells = [summary(_numbers(group, key), form) for key, form in columns.values()]
+            lines.append([name, *cells, str(len(group)), _place(group[-1])])
+        if not measured:
+            lines.append([name, NOT_RUN, *[""] * (len(columns) + 1)])
+    return _titled(title, [what, *columns, "n", "where"], lines, note)
 
 
-def _time_to(target: float, found: list[dict[str, Any]], epochs: int) -> str:
-    """The time after which the mean accuracy over seeds is at the target, of the first so many epochs."""
-    for epoch in range(epochs):
-        if statistics.mean(row["accuracy"][epoch] for row in found) >= target:
-            return _spread([row["seconds"][epoch] for row in found], ".1f", " s")
-    return f"not in {epochs} epoch{'s' if epochs > 1 else ''}"
+def _numbers(measured: Iterable[Result], path: str) -> list[float]:
+    """The number under a key such as "quality.copies" or "cv.0", of each result that has it."""
+    found: list[Any] = list(measured)
+    for key in path.split("."):
+        found = [part[int(key)] if isinstance(part, list) else part.get(key) for part in found]
+    return [number for number in found if number is not None]
 
 
-def _by_machine(rows: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Measurements that can be averaged: of one machine, under the same remark."""
-    places: dict[tuple[str, str | None], list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        places[row["machine"], row.get("note")].append(row)
-    return list(places.values())
+def _titled(title: str, header: Sequence[str], lines: Sequence[Sequence[str]], note: str = "") -> str:
+    table = markdown(header, lines or [[NOT_RUN, *[""] * (len(header) - 1)]])
+    return "\n\n".join(filter(None, (f"## {title}", note, table)))
 
 
-def _named(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
-
-
-def _scores(found: list[dict[str, Any]]) -> str:
-    return _spread([row["judge"] for row in found], ".5f", "")
-
-
-def _spread(values: list[float], form: str, unit: str) -> str:
-    """Mean ± standard deviation, and how many."""
-    mean = statistics.mean(values)
-    if len(values) == 1:
-        return f"{mean:{form}}{unit} (n = 1)"
-    return f"{mean:{form}} ± {statistics.stdev(values):{form.lstrip('+')}}{unit} (n = {len(values)})"
-
-
-def _place(row: dict[str, Any]) -> str:
-    return f"{row['date']}, {row['machine']}" + (f"; {row['note']}" if "note" in row else "")
+def _place(result: Result) -> str:
+    return f"{result['date']}, {result['machine']}" + (f"; {result['note']}" if "note" in result else "")

@@ -1,56 +1,60 @@
-"""Training throughput of our loop against a plain fp32 one with the same net, in turns within one process."""
+"""Training throughput of our loop and of a plain fp32 one with the same net, in turns within one process."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from typing import Final
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, optim
+from torch import optim
 
-from tenfold.data.batches import Expansion
+from tenfold.data.digits import Digits
 from tenfold.models.classifier import Classifier
 from tenfold.seeds import SeedStream
-from tenfold.settings import Compute, Fit, Net, Settings
+from tenfold.settings import Compute, Fit, Net
+from tenfold.studies.reference_net import train_classifier
 from tenfold.training.device import prepare_process, resolve
-from tenfold.training.fit_classifier import fit_classifier
+
+FIT: Final = Fit(epochs=1)
 
 
-def ours(settings: Settings, images: Tensor, labels: Tensor) -> None:
-    """One epoch as a run has it: warps, Muon, moving average, the processor's best precision."""
-    fit = settings.fit
-    expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images)
-    fit_classifier(expansion, settings, SeedStream(0, 0), None, lambda *_: None)
+def random_digits(n: int) -> Digits:
+    """Random images with random labels."""
+    rng = np.random.default_rng(0)
+    return Digits.of("random", rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), rng.integers(0, 10, n))
 
 
-def plain(settings: Settings, images: Tensor, labels: Tensor) -> None:
-    """One epoch as a tutorial has it: fp32, AdamW, tensors in memory; no warps, no average."""
-    net = Classifier(settings.net)
+def ours(net: Net, digits: Digits, compute: Compute) -> None:
+    """One epoch as in a run: warps, Muon, moving average, the processor's best precision."""
+    train_classifier(digits, FIT, compute, SeedStream(0, 0), net)
+
+
+def plain(settings: Net, digits: Digits, compute: Compute) -> None:
+    """One epoch as in a tutorial: fp32, AdamW, tensors in memory; no warps, no average."""
+    images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.known_labels())
+    net = Classifier(settings)
     optimiser = optim.AdamW(net.parameters(), lr=1e-3)
-    for index in torch.randperm(len(images)).split(settings.fit.batch_size):
+    for index in torch.randperm(len(images)).split(FIT.batch_size):
         optimiser.zero_grad(set_to_none=True)
         F.cross_entropy(net(images[index].unsqueeze(1).float().div(255)), labels[index]).backward()
         optimiser.step()
 
 
-def measure(channels: tuple[int, ...], threads: int, digits: int, rounds: int) -> dict[str, object]:
-    """Images a second of both, the median of `rounds`, and the ratio within each round."""
+def measure(channels: tuple[int, ...], threads: int, n: int, rounds: int) -> dict[str, object]:
+    """Images per second of both, the median of `rounds`, and the ratio within each round."""
     compute = resolve(Compute(workers=1, threads=threads), 1)
     prepare_process(compute)
-    settings = Settings(net=Net(channels), fit=Fit(epochs=1), compute=compute)
-    draws = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (digits, 28, 28), dtype=torch.uint8, generator=draws)
-    labels = torch.randint(0, 10, (digits,), generator=draws)
+    net, digits = Net(channels), random_digits(n)
     speeds: dict[str, list[float]] = {"ours": [], "plain": []}
-    loops: dict[str, Callable[[Settings, Tensor, Tensor], None]] = {"ours": ours, "plain": plain}
     for _ in range(rounds + 1):
-        for name, loop in loops.items():
+        for name, loop in (("ours", ours), ("plain", plain)):
             started = time.perf_counter()
-            loop(settings, images, labels)
-            speeds[name].append(digits / (time.perf_counter() - started))
-    warm = {name: values[1:] for name, values in speeds.items()}  # the first round warms caches up
+            loop(net, digits, compute)
+            speeds[name].append(n / (time.perf_counter() - started))
+    warm = {name: values[1:] for name, values in speeds.items()}  # the first round warms up
     ratios = [a / b for a, b in zip(warm["ours"], warm["plain"], strict=True)]
     return {
         "channels": list(channels),

@@ -7,11 +7,11 @@
 # ---
 
 # %% [markdown]
-# # A walk through ten digits
+# # A walkthrough with ten digits
 #
-# This is for people who learn. It follows one question, *how well can a program read handwritten digits, and how would
-# we know?*, from the pixels to a model that other programs use. Everything shown is made by the code above it, in
-# about a minute, on 1,797 small digits that come with scikit-learn; the competition's 70,000 go the same way.
+# This is for learners. It follows one question from the pixels to a model that other programs use: *how well can a
+# program read handwritten digits, and how do we know?* Each picture and number is produced by the code above it. It
+# takes about a minute, on 1,797 small digits that come with scikit-learn. The competition's 70,000 work the same way.
 #
 # It needs `pip install 'tenfold[train]'`.
 
@@ -24,43 +24,41 @@ plt.rcParams["figure.dpi"] = 80
 
 
 def show(images, titles=None, columns=10):
-    """Pictures side by side, as many rows as they need."""
+    """Draw images side by side, in as many rows as needed."""
     rows = -(-len(images) // columns)
     _, axes = plt.subplots(rows, columns, figsize=(columns * 0.95, rows * (1.25 if titles else 1.0)), squeeze=False)
-    for place, axis in enumerate(axes.flat):
+    for index, axis in enumerate(axes.flat):
         axis.axis("off")
-        if place < len(images):
-            axis.imshow(images[place], cmap="gray")
-            axis.set_title(titles[place] if titles else "", fontsize=9)
+        if index < len(images):
+            axis.imshow(images[index], cmap="gray")
+            axis.set_title(titles[index] if titles else "", fontsize=9)
     plt.tight_layout()
 
 
 # %% [markdown]
-# ## What the data is
+# ## The data
 #
-# A digit is a square of 28 × 28 numbers from 0 (background) to 255 (ink), and a label from 0 to 9. Nothing else. We
-# have some to learn from, and others that are kept apart to be tested on.
+# A digit is a square of 28 × 28 numbers from 0 (background) to 255 (ink), and a label from 0 to 9. We have digits to
+# train on, and others to test on, which we keep apart.
 
 # %%
 from tenfold.sources import sample
 
 train, test = sample.load()
-print(
-    f"{len(train):,} digits to learn from, {len(test)} to be tested on, {train.images.dtype} {train.images.shape[1:]}"
-)
+print(f"{len(train):,} digits to train on, {len(test)} to test on, {train.images.dtype} {train.images.shape[1:]}")
 first = [int(np.flatnonzero(train.labels == digit)[0]) for digit in range(10)]
 show(train.images[first], [str(digit) for digit in range(10)])
 
 # %% [markdown]
 # ## Why leaks happen
 #
-# A program that has seen the questions of an exam with their answers does well in the exam, and nobody learns anything
-# from that. It happens by accident: Kaggle's digit-recognizer competition hands out 42,000 digits with labels and
-# 28,000 without, and all 70,000 *are* MNIST, a public dataset with all its labels, in another order. Whoever adds MNIST
-# to the training set, because more data is better, has added the exam.
+# Students who have seen an exam's questions and answers do well in that exam, and their score means nothing. The same
+# happens to programs, by accident. Kaggle's digit-recognizer competition gives out 42,000 digits with labels and
+# 28,000 without. All 70,000 *are* MNIST, a public dataset with all its labels, in another order. Anyone who adds
+# MNIST to the training set, because more data is better, has added the exam.
 #
-# Let us do just that, with the most forgetful reader that there is: it looks for the most similar digit it has seen,
-# and says that one's label.
+# Let us do exactly that, with the simplest classifier there is: it finds the most similar digit that it has seen, and
+# answers with that digit's label.
 
 # %%
 from sklearn.neighbors import KNeighborsClassifier
@@ -68,35 +66,35 @@ from sklearn.neighbors import KNeighborsClassifier
 from tenfold.data.digits import joined
 
 
-def right(seen):
-    """Share of the test digits that the nearest digit seen has the label of."""
+def accuracy(seen):
+    """Share of the test digits that have the same label as the most similar digit in `seen`."""
     flat = [part.images.reshape(len(part), -1).astype(float) for part in (seen, test)]
     return KNeighborsClassifier(1).fit(flat[0], seen.labels).score(flat[1], test.labels)
 
 
 everything = joined(train, test)  # "the whole dataset", found somewhere else
-print(f"honest: {right(train):.4f}   with the whole dataset joined: {right(joined(train, everything)):.4f}")
+print(f"honest: {accuracy(train):.4f}   with the whole dataset added: {accuracy(joined(train, everything)):.4f}")
 
 # %% [markdown]
-# A perfect score, by a program that has learnt nothing new. So this pipeline has a guard between the files and
-# whatever learns. It compares images by their bytes, and lets nothing through that is in the test set, nor anything
-# twice:
+# A perfect score, by a program that has learnt nothing new. So this pipeline puts a guard between the files and
+# everything that learns. It compares images by their bytes. It lets through nothing that is in the test set, and
+# nothing twice:
 
 # %%
 from tenfold.data import overlap
 
-kept, found = overlap.guard(train, everything, test.without_labels(), "honest")
-print(found.sentence())
-print(f"honest again: {right(kept):.4f}")
+honest, record = overlap.guard(train, everything, test.without_labels(), "honest")
+print(record.sentence())
+print(f"honest again: {accuracy(honest):.4f}")
 
 # %% [markdown]
 # ## What a fold is
 #
 # The test digits are for the very end. To know how well we are doing before that, and to choose between two ideas, we
-# need further digits that were not learnt from. *k-fold cross-validation* gets them from the training set without
-# wasting any: cut it into k parts, the folds; leave one out, learn from the rest, answer the one left out; and do that
-# k times. In the end every digit has been answered once by a net that had not seen it. Those are the *out-of-fold*
-# answers, and their score is the one to choose by.
+# need other digits that were not trained on. *k-fold cross-validation* takes them from the training set without
+# wasting any. Cut the set into k parts, the folds. Leave one out, train on the rest, predict the one left out. Do
+# this k times. In the end, every digit has been predicted once by a net that had not seen it. These are the
+# *out-of-fold* predictions. Their score is the one to choose by.
 #
 # Every fold has its share of each digit:
 
@@ -111,8 +109,9 @@ for fold in range(3):
 # %% [markdown]
 # ## What a convolution is
 #
-# Nine numbers, a *kernel*, are laid over every place of the image, multiplied with what lies below, and summed. The
-# result is an image again: bright where the image looks like the kernel. These four look for edges, by hand:
+# Nine numbers, called a *kernel*, are placed over every position of the image, multiplied with the pixels below, and
+# summed. The result is an image again. It is bright where the image looks like the kernel. These four kernels are
+# written by hand and detect edges:
 
 # %%
 edges = torch.tensor(
@@ -128,119 +127,134 @@ maps = torch.nn.functional.conv2d(seven, edges[:, None], padding=1)[0].relu()
 show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right edges", "left edges"], columns=5)
 
 # %% [markdown]
-# A convolutional net is several layers of that, each with many kernels, which look at what the layer before has found.
-# Nobody writes the kernels down: they begin as noise, and are learnt. Because a kernel is the same at every place, a
-# seven that moves is still a seven; a dense net, which has a number for every pixel, must learn it anew at each place.
+# A convolutional net has several such layers, each with many kernels. Each layer looks at the output of the layer
+# before. Nobody writes these kernels by hand: they start as random numbers, and are learnt. A kernel is the same at
+# every position, so a seven that moves is still a seven. A dense net has separate weights for every pixel, and must
+# learn a seven anew at each position.
 #
 # ## What an epoch is
 #
-# The net answers a batch of digits, a *loss* says how wrong it was, and each of its numbers is moved a little in the
-# direction that would have made the loss smaller. Once through all digits is an *epoch*. Here are ten, on two of
-# the folds, with the third to look at after each:
+# The net predicts a batch of digits. A *loss* measures how wrong the predictions are. Then each weight changes a
+# little, in the direction that would have made the loss smaller. One pass through all digits is an *epoch*. Here are
+# ten epochs on two of the folds. After each epoch, the net predicts the third:
 
 # %%
-from tenfold.data.batches import Expansion
+from tenfold.data.batches import Batches
+from tenfold.models.classifier import initial_classifier
 from tenfold.models.inference import for_inference, probabilities
 from tenfold.seeds import SeedStream
-from tenfold.settings import Compute, Fit, Net, Settings, Warp
+from tenfold.settings import Compute, Fit, Net, Warp
 from tenfold.training.device import prepare_process, resolve
 from tenfold.training.fit_classifier import fit_classifier
 
-compute = resolve(Compute(device="cpu", workers=1, threads=1), 1)
-settings = Settings(net=Net((16, 32, 48)), fit=Fit(epochs=10), compute=compute)
-device = prepare_process(settings.compute)
+compute = resolve(Compute(device="cpu", workers=1, threads=1), tasks=1)
+device = prepare_process(compute)
+net_settings, fit = Net(channels=(16, 32, 48)), Fit(epochs=10)
 
 
-def learnt(fold, warp, records):
-    """A net that has learnt from all folds but one; what happened after each epoch is put into `records`."""
+def train_without(fold, warp, epochs):
+    """Train a net on all folds but one. The record of each epoch is appended to `epochs`."""
     inside, outside = train.take(fold_of != fold), train.take(fold_of == fold)
-    images, labels = torch.from_numpy(inside.images), torch.from_numpy(inside.labels)
-    expansion = Expansion(images, labels, warp, settings.fit.batch_size, settings.fit.epoch_images)
+    batches = Batches(
+        images=torch.from_numpy(inside.images),
+        labels=torch.from_numpy(inside.labels),
+        warp=warp,
+        batch_size=fit.batch_size,
+        epoch_images=fit.epoch_images,
+    )
 
     def validate(net):
-        said = probabilities(net, outside.images, device).argmax(1)
-        return {"validation_accuracy": float((said == outside.labels).mean())}
+        predicted = probabilities(net, outside.images, device).argmax(1)
+        return float((predicted == outside.labels).mean())
 
+    seeds = SeedStream(seed=0, fold=fold)
     net = fit_classifier(
-        expansion, settings, SeedStream(0, fold), None, lambda record, _: records.append(record), validate
+        initial_classifier(net_settings, seeds),
+        batches,
+        fit,
+        compute,
+        seeds,
+        after_epoch=lambda epoch, checkpoint: epochs.append(epoch),
+        validate=validate,
     )
-    return for_inference(net, settings.net)
+    return for_inference(net, net_settings)
 
 
-records = []
-learnt(0, Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0), records)
-_, (left, right_) = plt.subplots(1, 2, figsize=(8, 2.6))
-epochs = [record["epoch"] for record in records]
-left.plot(epochs, [record["loss"] for record in records], "o-", markersize=3)
-left.set(xlabel="epoch", ylabel="loss on the digits learnt from")
-right_.plot(epochs, [100 * (1 - record["validation_accuracy"]) for record in records], "o-", markersize=3)
-right_.set(xlabel="epoch", ylabel="error on the fold left out, %")
+epochs = []
+train_without(0, Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0), epochs)
+_, (left, right) = plt.subplots(1, 2, figsize=(8, 2.6))
+numbers = [epoch.epoch for epoch in epochs]
+left.plot(numbers, [epoch.loss for epoch in epochs], "o-", markersize=3)
+left.set(xlabel="epoch", ylabel="training loss")
+right.plot(numbers, [100 * (1 - epoch.validation_accuracy) for epoch in epochs], "o-", markersize=3)
+right.set(xlabel="epoch", ylabel="error on the fold left out, %")
 plt.tight_layout()
 
 # %% [markdown]
-# Both fall at first. The error on the digits left out soon stops: what is still learnt from there on is *these* digits
-# rather than digits.
+# Both fall at first. The error on the fold left out soon stops falling: from there on, the net learns details of
+# *these* digits rather than what digits look like.
 #
-# ## More digits from those there are
+# ## More digits from the same digits
 #
-# A digit that is turned a little, or moved, is another picture of the same digit. So every batch is *warped*, each
-# digit by other amounts every time, and no two epochs are alike. Here is one seven, ten times:
+# A digit that is rotated or moved a little is a new picture of the same digit. So every batch is *warped*: each digit
+# by random amounts, different every time. No two epochs are alike. Here is one seven, ten times:
 
 # %%
 from tenfold.data.warp import warped
 
-draws = torch.Generator().manual_seed(0)
-show(warped(seven.expand(10, -1, -1, -1), Warp(), draws)[:, 0])
+rng = torch.Generator().manual_seed(0)
+show(warped(seven.expand(10, -1, -1, -1), Warp(), rng)[:, 0])
 
 # %% [markdown]
-# How much is too much? A six that is turned by 180° is a nine, and a net that is told otherwise gets worse at both.
-# The [studies](studies/README.md) have numbers for that.
+# How much is too much? A six rotated by 180° is a nine. A net that is trained on rotated sixes with the label 6 gets
+# worse at both digits. The [studies](studies/README.md) have the numbers.
 #
-# ## How good is it, then?
+# ## How good is it?
 #
-# All three folds, with warps. Now every digit has an answer from a net that never saw it:
+# All three folds, with warps. Now every digit has a prediction from a net that never saw it:
 
 # %%
-answers = np.zeros((len(train), 10), np.float32)
-nets = [learnt(fold, Warp(), []) for fold in range(3)]
+probs = np.zeros((len(train), 10), np.float32)
+nets = [train_without(fold, Warp(), []) for fold in range(3)]
 for fold, net in enumerate(nets):
-    answers[fold_of == fold] = probabilities(net, train.images[fold_of == fold], device)
-correct = answers.argmax(1) == train.labels
+    probs[fold_of == fold] = probabilities(net, train.images[fold_of == fold], device)
+correct = probs.argmax(1) == train.labels
 scores = [correct[fold_of == fold].mean() for fold in range(3)]
 print("folds:", ", ".join(f"{score:.4f}" for score in scores))
-print(f"out of fold: {correct.mean():.4f} ± {np.std(scores, ddof=1):.4f} from fold to fold, {(~correct).sum()} errors")
+print(f"out of fold: {correct.mean():.4f}, standard deviation over folds {np.std(scores, ddof=1):.4f}")
+print(f"{(~correct).sum()} errors on {len(train):,} digits")
 
 # %% [markdown]
-# The ± matters. A change that moves the score by less than that may be chance; to tell, compare the two on the same
-# digits, which ones each got wrong, and with several seeds.
+# The standard deviation matters. A change that moves the score by less may be chance. To find out, compare the two
+# versions on the same digits, see which ones each gets wrong, and repeat with several seeds.
 #
-# Looking at what is still wrong teaches more than the score does. The label, what the net said instead, and how sure
-# it was:
+# The remaining errors teach more than the score. Above each digit: its label, the prediction, and the probability of
+# that prediction:
 
 # %%
-sure = answers.max(1)
+confidence = probs.max(1)
 wrong = np.flatnonzero(~correct)
-wrong = wrong[np.argsort(-sure[wrong])][:10]
-show(train.images[wrong], [f"{train.labels[i]}, not {answers[i].argmax()}\n{100 * sure[i]:.0f} %" for i in wrong])
+wrong = wrong[np.argsort(-confidence[wrong])][:10]
+show(train.images[wrong], [f"{train.labels[i]}, not {probs[i].argmax()}\n{100 * confidence[i]:.0f} %" for i in wrong])
 
 # %% [markdown]
-# And, once, at the very end: the three nets together, an *ensemble*, on the digits kept apart.
+# Finally, once, at the very end: the mean of the three nets, an *ensemble*, on the test digits.
 
 # %%
-together = np.mean([probabilities(net, test.images, device) for net in nets], axis=0)
-print(f"test: {(together.argmax(1) == test.labels).sum()} of {len(test)} right")
+test_probs = np.mean([probabilities(net, test.images, device) for net in nets], axis=0)
+print(f"test: {(test_probs.argmax(1) == test.labels).sum()} of {len(test)} right")
 
 # %% [markdown]
-# Mind how little that says. Of 360 digits, a reader that gets one in a hundred wrong errs on three or four, and on none
-# once in forty times. The competition tests on 28,000.
+# How much does that say? A net that gets one digit in a hundred wrong makes three or four errors on 360 digits, and
+# no error at all once in forty times. The competition tests on 28,000.
 
 # %% [markdown]
 # ## What a GAN is
 #
-# Two nets play. The *generator* makes an image from noise, the *discriminator* says whether an image is a real digit
-# or a made one, and each learns from the other: one to tell them apart, one not to be told apart. In a *conditional*
-# GAN both are told which digit it is to be, so that we can ask for one. A row a digit, the same noise all along, after
-# 2, 6 and 16 epochs:
+# A GAN has two nets. The *generator* makes an image from noise. The *discriminator* says whether an image is a real
+# digit or a generated one. They are trained against each other: the discriminator to tell the two apart, the
+# generator to make that impossible. In a *conditional* GAN both are told which digit it should be, so we can ask for
+# one. Here are generated digits after 2, 6 and 16 epochs, one row per digit, always from the same noise:
 
 # %%
 import io
@@ -250,10 +264,16 @@ from PIL import Image
 from tenfold.settings import Cgan
 from tenfold.training.fit_generator import fit_generator
 
-playing = Settings(cgan=Cgan(epochs=16), compute=settings.compute)
 images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
 grids = []
-fit_generator(images, labels, playing, SeedStream(0, 0), None, lambda record, state, grid: grids.append(grid))
+fit_generator(
+    images,
+    labels,
+    Cgan(epochs=16),
+    compute,
+    SeedStream(seed=0, fold=0),
+    after_epoch=lambda epoch, checkpoint, grid: grids.append(grid),
+)
 _, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for axis, epoch in zip(axes, (2, 6, 16), strict=True):
     axis.imshow(Image.open(io.BytesIO(grids[epoch - 1])), cmap="gray")
@@ -262,14 +282,16 @@ for axis, epoch in zip(axes, (2, 6, 16), strict=True):
 plt.tight_layout()
 
 # %% [markdown]
-# Do such digits help a net that reads? They hold nothing that was not in the digits the generator learnt from, and
-# less of it. [Where real digits are few](studies/low-data.md) the answer is measured. And mind the leak: a generator
-# that has seen a fold's digits must not draw for the net that this fold is to test. Here every fold has its own.
+# Do such digits help a classifier? They contain nothing that was not in the generator's training digits, and less of
+# it. The [study on little data](studies/low-data.md) measures the answer. Beware of a leak here too: a generator that
+# has seen a fold's digits must not make training digits for the net that predicts this fold. In this pipeline every
+# fold has its own generator.
 #
 # ## A model for other programs
 #
-# A net in Python needs torch, hundreds of megabytes of it. Written as ONNX, a file of its weights and of what is done
-# with them, it runs anywhere there is an ONNX runtime: bytes of an image in, label and probabilities out.
+# A net in Python needs torch, which takes hundreds of megabytes. An ONNX file contains the weights and the
+# computation, and runs wherever there is an ONNX runtime: the bytes of an image go in, a label and probabilities come
+# out.
 
 # %%
 import tempfile
@@ -279,21 +301,21 @@ from tenfold_onnx.runtime import Classifier
 from tenfold_onnx.write.export import export_classifier
 
 with tempfile.TemporaryDirectory() as folder:
-    file = Path(folder) / "classifier.onnx"
-    file.write_bytes(export_classifier(nets, temperature=1.0))
-    said = Classifier(file).predict(test.images[:10])
-    print(f"a file of {file.stat().st_size / 1e6:.1f} MB says {said.label.tolist()}")
-print(f"       the labels are {test.labels[:10].tolist()}")
+    path = Path(folder) / "classifier.onnx"
+    path.write_bytes(export_classifier(nets, temperature=1.0))
+    prediction = Classifier(path).predict(test.images[:10])
+    print(f"a file of {path.stat().st_size / 1e6:.1f} MB predicts {prediction.label.tolist()}")
+print(f"            the labels are {test.labels[:10].tolist()}")
 
 # %% [markdown]
-# ## Where to go on
+# ## Where to go from here
 #
-# - `tenfold run` does all of this at once, on the competition's files if they are there, and writes a submission, a
-#   report to look at, and the models: the [README](../README.md) says how.
-# - `tenfold app` opens a page to draw on, with the net's layers beside your digit.
-# - The [studies](studies/README.md) take up claims that circulate, on optimisers, on the shape of nets, on generated
-#   digits. Run one again, change a line, see whether you believe it.
-# - [benchmarks/CHOICES.md](../benchmarks/CHOICES.md) has the evidence behind every default, and what was in vain.
-# - To read: Y. LeCun and others, *Gradient-based learning applied to document recognition* (1998), where MNIST comes
-#   from; I. Goodfellow and others, *Generative adversarial nets* (2014); C. Deotte's *25 million images!* on Kaggle,
-#   the best honest solution published; Stanford's notes [CS231n](https://cs231n.github.io), on all of it.
+# - `tenfold run` does all of this at once, on the competition's files if you have them. It writes a submission, a
+#   report and the models. See the [README](../README.md).
+# - `tenfold app` opens a page to draw on, and shows the net's layers beside your digit.
+# - The [studies](studies/README.md) test claims found in public projects, about optimisers, nets and generated
+#   digits. Repeat one, change a line, and see whether you believe it.
+# - [benchmarks/CHOICES.md](../benchmarks/CHOICES.md) has the evidence behind every default, and what did not help.
+# - To read: Y. LeCun and others, *Gradient-based learning applied to document recognition* (1998), the source of
+#   MNIST; I. Goodfellow and others, *Generative adversarial nets* (2014); C. Deotte, *25 million images!* on Kaggle,
+#   the best honest solution published; Stanford's course notes [CS231n](https://cs231n.github.io).

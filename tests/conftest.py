@@ -1,30 +1,58 @@
-"""What several test files share: real data if it is there, a few digits, and one finished run."""
+"""What several test files share: the command in two forms, finished runs, real data if it is there."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 from filelock import FileLock
 
+from tenfold.cli import command_line, status
 from tenfold.data.digits import Digits
+from tenfold.orchestration import pool
 
 # Tests that were started in the background have Ctrl-C ignored, and what they start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Two processes share the tests and the cores. With a thread per core in each, they wait for each other.
+torch.set_num_threads(1)
 
+COMMANDS = [name for name in command_line if not name.startswith("-")]
 SMOKE = ["run", "--preset", "smoke", "--source", "sample"]
+TINY = ["run", "--config", str(Path(__file__).with_name("tiny.toml"))]
+HANG_S = 600  # only a hang takes longer than this, however busy the machine
+
+# Files of a run that are the same bytes whenever the settings and the processor are.
+SAME_BYTES = [
+    "submission.csv",
+    "oof.npz",
+    "test_probabilities.npz",
+    "classifier.onnx",
+    "classifier_light.onnx",
+    "classifier_canvas.onnx",
+    "classifier_explain.onnx",
+    "generator.onnx",
+    "fold-0-net-0/classifier.safetensors",
+    "fold-1-generator/generator.safetensors",
+    "light/classifier.safetensors",
+    "generator/generator.safetensors",
+]
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +93,60 @@ def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess
         env=inherited | environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=HANG_S,
     )
+
+
+def in_process(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command in this process, which has imported torch already; it trains here too, one net after the other."""
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(pool, "run_all", _run_all_here),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        code = status([str(argument) for argument in arguments])
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def _run_all_here(tasks: Iterable[pool.Task], workers: int, report: pool.Report) -> None:
+    for task in tasks:
+        if failed := pool.failure(task.name, partial(task.work, task.argument, report)):
+            raise failed
+
+
+def succeeded(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command printed that must have succeeded."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def refused(*arguments: str | Path, cwd: Path, code: int = 2, **environment: str) -> str:
+    """The one sentence with which a command ends that can't work."""
+    done = in_process(*arguments, cwd=cwd, **environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    return one_sentence(done.stderr)
+
+
+def one_sentence(message: str) -> str:
+    """The message, which must be a single line from tenfold, not a traceback."""
+    assert message.startswith("tenfold: ") and message.count("\n") == 1 and "Traceback" not in message, message
+    return message
+
+
+def wait_until(true: Callable[[], object]) -> None:
+    """Return as soon as `true()` is."""
+    deadline = time.monotonic() + HANG_S
+    while not true():
+        assert time.monotonic() < deadline, "it hangs"
+        time.sleep(0.02)
+
+
+def differing(a: Path, b: Path) -> list[str]:
+    """The files in which two runs differ, of those that must be the same bytes."""
+    return [name for name in SAME_BYTES if (a / name).read_bytes() != (b / name).read_bytes()]
 
 
 @pytest.fixture
@@ -98,43 +178,56 @@ class Watched:
     after: dict[str, str]  # without the run's folder
 
 
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once per session: the processes that share the tests share it too."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, made = base / name, base / f"{name}.made"
+    with FileLock(base / f"{name}.lock"):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """A smoke run on the sample, with a home, a working folder and a folder for temporary files of its own.
-
-    The processes that share the tests out among them share the one run.
-    """
-    shared = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        shared = shared.parent
-    place = shared / "Läufe – 数字 "
-    with FileLock(shared / "watched.lock"):
-        if not (shared / "watched.json").exists():
-            before, after = watched_run(place)
-            (shared / "watched.json").write_text(json.dumps([before, after]))
-    return Watched(place / "here" / "run", *json.loads((shared / "watched.json").read_text()))
+    """A smoke run on the sample, with its own home, working folder and folder for temporary files."""
+    folder = shared(tmp_path_factory, "Läufe – 数字 ", _watch_a_run)
+    return Watched(folder / "here" / "run", *json.loads((folder / "watched.json").read_text()))
 
 
-def watched_run(place: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The smoke run in `place`, and what lay around it before and after."""
-    here, home, temporary = (place / name for name in ("here", "home", "tmp"))
-    for folder in (here / "data" / "MNIST" / "raw", home, temporary):
-        folder.mkdir(parents=True)
+def _watch_a_run(folder: Path) -> None:
+    here, home, temporary = (folder / name for name in ("here", "home", "tmp"))
+    for path in (here / "data" / "MNIST" / "raw", home, temporary):
+        path.mkdir(parents=True)
     (here / "data" / "train.csv").write_bytes(b"not even looked at")
 
     def listed() -> dict[str, str]:
-        paths = [path for path in place.rglob("*") if here / "run" not in (path, *path.parents)]
+        paths = [path for path in folder.rglob("*") if here / "run" not in (path, *path.parents)]
         content = {path: path.read_bytes() if path.is_file() else b"" for path in paths}
-        return {str(path.relative_to(place)): hashlib.sha256(data).hexdigest() for path, data in content.items()}
+        return {str(path.relative_to(folder)): hashlib.sha256(data).hexdigest() for path, data in content.items()}
 
     before = listed()
     own = {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache"), "TMPDIR": str(temporary)}
-    done = tenfold(*SMOKE, "--out", "run", cwd=here, **own)
-    assert done.returncode == 0, done.stderr
-    return before, listed()
+    succeeded(tenfold(*SMOKE, "--out", "run", cwd=here, **own))
+    (folder / "watched.json").write_text(json.dumps([before, listed()]))
 
 
 @pytest.fixture(scope="session")
 def finished_run(watched: Watched) -> Path:
-    """The folder of a smoke run on the sample."""
+    """The folder of a smoke run on the sample; a test that changes it copies it first."""
     return watched.run
+
+
+@pytest.fixture(scope="session")
+def other_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run with other folds and other nets on the same digits."""
+
+    def make(folder: Path) -> None:
+        succeeded(in_process(*TINY, "--seed", "5", "--folds", "3", "--nets", "2", "--out", "run", cwd=folder))
+
+    return shared(tmp_path_factory, "other run", make) / "run"

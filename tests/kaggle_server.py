@@ -1,4 +1,4 @@
-"""A Kaggle of the tests' own, on 127.0.0.1: what the real `kaggle` command talks to, faults included."""
+"""A stand-in for Kaggle on 127.0.0.1, which the real `kaggle` command talks to. Tests replace its answers by faults."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from digit_recognizer import rows
+from tenfold.cli import status
 
-KEY = "s3cret-0123456789abcdef"  # what must never be seen anywhere
+KEY = "s3cret-0123456789abcdef"  # must never be printed or stored
 
-Reply = tuple[int, dict[str, str], bytes]
+HANG_S = 600  # only a hang takes as long
+
+Reply = tuple[int, dict[str, str], bytes]  # status, headers, content
 Answer = Callable[["Kaggle", dict[str, Any]], Reply]
 
 
@@ -35,43 +39,48 @@ def reply(body: Any, code: int = 200, **headers: str) -> Reply:
 
 
 def error(code: int, message: str) -> Answer:
-    """An answer that refuses as Kaggle does."""
-    return lambda kaggle, asked: reply({"code": code, "message": message}, code)
+    """An answer in the form of Kaggle's errors."""
+    return lambda kaggle, request: reply({"code": code, "message": message}, code)
 
 
-def page(kaggle: Kaggle, asked: dict[str, Any]) -> Reply:
-    """What a captive portal answers to everything."""
+def web_page(kaggle: Kaggle, request: dict[str, Any]) -> Reply:
+    """The answer of a captive portal."""
     return 200, {"Content-Type": "text/html"}, b"<!DOCTYPE html><html>Please log in</html>"
 
 
-def reset(kaggle: Kaggle, asked: dict[str, Any]) -> Reply:
-    """Hang up without a word."""
+def reset(kaggle: Kaggle, request: dict[str, Any]) -> Reply:
+    """Close the connection without an answer."""
     raise ConnectionResetError
 
 
-def hang(kaggle: Kaggle, asked: dict[str, Any]) -> Reply:
-    """Answer nothing until the test is over."""
-    kaggle.over.wait(60)
+def hang(kaggle: Kaggle, request: dict[str, Any]) -> Reply:
+    """Give no answer until the test is over."""
+    kaggle.over.wait(HANG_S)
     raise ConnectionResetError
 
 
-def counted_then(then: Answer) -> Answer:
-    """Take the submission, and go on as `then` does."""
+def accept_then(then: Answer) -> Answer:
+    """Accept the submission, and then answer as `then` does."""
 
-    def answer(kaggle: Kaggle, asked: dict[str, Any]) -> Reply:
-        kaggle.take(asked)
-        return then(kaggle, asked)
+    def answer(kaggle: Kaggle, request: dict[str, Any]) -> Reply:
+        kaggle.accept(request)
+        return then(kaggle, request)
 
     return answer
 
 
 def first(times: int, answer: Answer, later: Answer) -> Answer:
-    """`answer` for so many times, and then `later`."""
+    """`answer` the first `times` times, and then `later`."""
     left = iter(range(times))
-    return lambda kaggle, asked: (answer if next(left, None) is not None else later)(kaggle, asked)
+    return lambda kaggle, request: (answer if next(left, None) is not None else later)(kaggle, request)
 
 
-def archived(**content: bytes) -> bytes:
+def normal(method: str) -> Answer:
+    """The answer when nothing is wrong."""
+    return lambda kaggle, request: kaggle.normal(method, request)
+
+
+def zip_of(**content: bytes) -> bytes:
     """A zip of NAME.csv files."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -80,135 +89,157 @@ def archived(**content: bytes) -> bytes:
     return out.getvalue()
 
 
-def blank(n: int, labelled: bool) -> bytes:
-    """`n` rows of an empty digit, written at once."""
+def blank_rows(n: int, labelled: bool) -> bytes:
+    """A CSV of `n` blank images."""
     head = rows.render(np.zeros((1, 28, 28), np.uint8), np.zeros(1, np.int64) if labelled else None)
     header, row, _ = head.split(b"\n")
     return header + b"\n" + (row + b"\n") * n
 
 
 def whole_archive() -> bytes:
-    """A digit-recognizer.zip with as many rows as the competition's, all of them empty digits."""
-    return archived(train=blank(42_000, True), test=blank(28_000, False))
+    """A digit-recognizer.zip with as many rows as the competition's, all of them blank images."""
+    return zip_of(train=blank_rows(42_000, True), test=blank_rows(28_000, False))
 
 
 @dataclass
 class Kaggle:
-    """The server's state; `faults` replaces an answer by its method's name (or PUT, GET)."""
+    """The server's state. `faults` replaces answers, by the API method's name or PUT and GET for files."""
 
     port: int = 0
     submissions: list[dict[str, Any]] = field(default_factory=list)
     faults: dict[str, Answer] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)  # the methods called so far
     uploads: list[bytes] = field(default_factory=list)
     allowed: int = 5
-    pending: int = 0  # times that the list shows a submission without its score
+    pending: int = 0  # how many times the list still shows submissions without a score
     archive: bytes = b""
     datasets: int = 0
     kernels: list[dict[str, Any]] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
-    def take(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """Count a submission."""
+    def accept(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Add a submission."""
         entry = {
             "ref": 100 + len(self.submissions),
             "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
             "fileName": "submission.csv",
-            "description": asked.get("submissionDescription", ""),
+            "description": request.get("submissionDescription", ""),
             "status": "COMPLETE",
             "publicScore": "0.99650",
         }
         self.submissions.insert(0, entry)
         return entry
 
-    def answer(self, method: str, asked: dict[str, Any]) -> Reply:
-        """What Kaggle would say."""
-        if method in self.faults:
-            return self.faults[method](self, asked)
-        normal = getattr(self, f"_{method.lower()}", None)
-        return normal(asked) if normal else error(404, f"no such method {method}")(self, asked)
+    def answer(self, method: str, request: dict[str, Any]) -> Reply:
+        """The answer to one request."""
+        return self.faults[method](self, request) if method in self.faults else self.normal(method, request)
 
-    def _startsubmissionupload(self, asked: dict[str, Any]) -> Reply:
+    def normal(self, method: str, request: dict[str, Any]) -> Reply:
+        """Kaggle's answer when nothing is wrong."""
+        handle = getattr(self, f"_{method.lower()}", None)
+        return handle(request) if handle else error(404, f"no such method {method}")(self, request)
+
+    def _startsubmissionupload(self, request: dict[str, Any]) -> Reply:
         return reply({"token": "t", "createUrl": "http://localhost/upload"})
 
-    def _createsubmission(self, asked: dict[str, Any]) -> Reply:
-        entry = self.take(asked)
+    def _createsubmission(self, request: dict[str, Any]) -> Reply:
+        entry = self.accept(request)
         return reply({"message": "Successfully submitted to Digit Recognizer", "ref": entry["ref"]})
 
-    def _listsubmissions(self, asked: dict[str, Any]) -> Reply:
+    def _listsubmissions(self, request: dict[str, Any]) -> Reply:
         entries = self.submissions
         if self.pending > 0 and entries:
             self.pending -= 1
             entries = [entry | {"status": "PENDING", "publicScore": ""} for entry in entries]
         return reply({"submissions": entries})
 
-    def _getsubmissionlimits(self, asked: dict[str, Any]) -> Reply:
+    def _getsubmissionlimits(self, request: dict[str, Any]) -> Reply:
         done = len(self.submissions)
         return reply({"numToday": done, "numTotal": done, "numAllowedNow": self.allowed - done})
 
-    def _downloaddatafiles(self, asked: dict[str, Any]) -> Reply:
+    def _downloaddatafiles(self, request: dict[str, Any]) -> Reply:
         return 302, {"Location": "http://localhost/archive.zip?signed=1"}, b""
 
-    def _startblobupload(self, asked: dict[str, Any]) -> Reply:
+    def _startblobupload(self, request: dict[str, Any]) -> Reply:
         return reply({"token": "t", "createUrl": "http://localhost/upload"})
 
-    def _getdatasetstatus(self, asked: dict[str, Any]) -> Reply:
+    def _getdatasetstatus(self, request: dict[str, Any]) -> Reply:
         if self.datasets == 0:
-            return error(404, "Not found")(self, asked)
+            return error(404, "Not found")(self, request)
         return reply({"status": "READY"})
 
-    def _createdataset(self, asked: dict[str, Any]) -> Reply:
+    def _createdataset(self, request: dict[str, Any]) -> Reply:
         self.datasets += 1
         return reply({"ref": "someone/tenfold-wheels", "url": "http://localhost/d", "status": "ok"})
 
     _createdatasetversion = _createdataset
 
-    def _savekernel(self, asked: dict[str, Any]) -> Reply:
-        self.kernels.append(asked)
+    def _savekernel(self, request: dict[str, Any]) -> Reply:
+        self.kernels.append(request)
         return reply({"ref": "", "url": "http://localhost/code/someone/tenfold", "versionNumber": len(self.kernels)})
 
-    def _getkernelsessionstatus(self, asked: dict[str, Any]) -> Reply:
+    def _getkernelsessionstatus(self, request: dict[str, Any]) -> Reply:
         return reply({"status": "RUNNING"})
 
-    def _listkernelsessionoutput(self, asked: dict[str, Any]) -> Reply:
-        page = int(asked.get("pageToken") or 0)
+    def _listkernelsessionoutput(self, request: dict[str, Any]) -> Reply:
+        page = int(request.get("pageToken") or 0)
         names = ["submission.csv", "run/metrics.json"]
         files = [{"url": f"http://localhost/files/{names[page]}", "fileName": names[page]}]
         return reply({"files": files, "nextPageToken": "1"} if page == 0 else {"files": files})
 
-    def _get(self, asked: dict[str, Any]) -> Reply:
+    def _get(self, request: dict[str, Any]) -> Reply:
         headers = {"Content-Type": "application/zip", "Last-Modified": "Wed, 11 Dec 2019 02:02:37 GMT"}
         return 200, headers, self.archive
 
-    def _put(self, asked: dict[str, Any]) -> Reply:
+    def _put(self, request: dict[str, Any]) -> Reply:
         return 200, {}, b""
 
     def environment(self, home: Path) -> dict[str, str]:
-        """What makes the real command talk to this server and to nothing else."""
-        here = f"http://127.0.0.1:{self.port}"
-        cleared = ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "NO_PROXY", "no_proxy", "PYTHONPATH", "XDG_CONFIG_HOME")
+        """The variables that make the real command talk to this server and to nothing else."""
+        cleared = ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "NO_PROXY", "no_proxy", "XDG_CONFIG_HOME")
         kept = {key: value for key, value in os.environ.items() if key not in cleared}
-        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), here)
+        server = f"http://127.0.0.1:{self.port}"
+        proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), server)
         names = {"KAGGLE_USERNAME": "someone", "KAGGLE_KEY": KEY, "KAGGLE_API_ENVIRONMENT": "LOCALHOST"}
         return kept | proxies | names | {"HOME": str(home)}
 
     def tenfold(self, *arguments: str | Path, cwd: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
-        """Our command, with the real `kaggle` behind it; no credential may be seen in what it says.
+        """`tenfold ARGUMENTS` in a process of its own, with the real `kaggle` command behind it.
 
-        `environment` sets variables, and takes away those that are None.
+        `environment` sets variables, and removes those that are None.
         """
-        changed: dict[str, str | None] = {**self.environment(cwd), **environment}
         done = subprocess.run(
             [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
             cwd=cwd,
-            env={key: value for key, value in changed.items() if value is not None},
+            env=self._changed(cwd, environment),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=HANG_S,
         )
-        assert KEY not in done.stdout + done.stderr
-        assert "Traceback" not in done.stdout + done.stderr
-        return done
+        return without_secrets(done)
+
+    def call(self, *arguments: str | Path, cwd: Path, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        """The same in the test's process, which is faster."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            patch.dict(os.environ, self._changed(cwd, environment), clear=True),
+            contextlib.chdir(cwd),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            code = status([str(argument) for argument in arguments])
+        return without_secrets(subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue()))
+
+    def _changed(self, home: Path, environment: dict[str, str | None]) -> dict[str, str]:
+        changed: dict[str, str | None] = {**self.environment(home), **environment}
+        return {key: value for key, value in changed.items() if value is not None}
+
+
+def without_secrets(done: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    """The finished command, whose output must not show the key or a traceback."""
+    assert KEY not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
 
 
 @contextlib.contextmanager
@@ -228,19 +259,19 @@ def served() -> Iterator[Kaggle]:
         def do_GET(self) -> None:
             self._answer("GET")
 
-        def do_CONNECT(self) -> None:  # an attempt to reach a real host
+        def do_CONNECT(self) -> None:  # an attempt to reach another host
             self._answer(f"CONNECT {self.path}")
 
         def _answer(self, method: str) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            kaggle.asked.append(method)
+            kaggle.requests.append(method)
             if method == "PUT":
                 kaggle.uploads.append(body)
-            asked = json.loads(body) if body.startswith(b"{") else {}
+            request = json.loads(body) if body.startswith(b"{") else {}
             try:
-                code, headers, content = kaggle.answer(method, asked)
+                code, headers, content = kaggle.answer(method, request)
             except ConnectionResetError:
-                # with a linger of 0 the close is a reset
+                # with a linger of 0, closing resets the connection
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self.close_connection = True
                 self.connection.close()
@@ -263,7 +294,8 @@ def served() -> Iterator[Kaggle]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     kaggle.port = server.server_address[1]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    poll_s = 0.02  # until it notices the shutdown
+    threading.Thread(target=server.serve_forever, args=(poll_s,), daemon=True).start()
     try:
         yield kaggle
     finally:

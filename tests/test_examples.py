@@ -1,4 +1,4 @@
-"""The example programs work as they stand, each where its tools are installed."""
+"""The example programs work unchanged. Each test is skipped where its tools are not installed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from tenfold_onnx import CanvasClassifier
 EXAMPLES = Path(__file__).resolve().parents[1] / "export" / "examples"
 
 
-def with_packages(name: str, place: Path) -> Path:
-    """A copy of an example with what its package.json asks for."""
+def installed_example(name: str, folder: Path) -> Path:
+    """A copy of an example in `folder`, with the packages of its package.json."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed")
-    shutil.copytree(EXAMPLES / name, place / name)
-    # No scripts: onnxruntime-node's would fetch CUDA libraries from another host.
+    shutil.copytree(EXAMPLES / name, folder / name)
+    # No scripts: onnxruntime-node's would download CUDA libraries.
     install = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(install, cwd=place / name, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(install, cwd=folder / name, capture_output=True, text=True, timeout=600)
     if done.returncode:
-        pytest.skip(f"npm can't install onnxruntime here: {done.stderr.strip()[-200:]}")
-    return place / name
+        pytest.skip(f"npm cannot install onnxruntime here: {done.stderr.strip()[-200:]}")
+    return folder / name
 
 
 def seven() -> np.ndarray:  # type: ignore[type-arg]
@@ -42,13 +42,13 @@ def seven() -> np.ndarray:  # type: ignore[type-arg]
     return drawing
 
 
-def test_python_reads_a_picture(finished_run: Path, tmp_path: Path) -> None:
+def test_python_reads_an_image(finished_run: Path, tmp_path: Path) -> None:
     Image.fromarray(seven()).save(tmp_path / "seven.png")
     program, model = EXAMPLES / "python" / "read_image.py", finished_run / "classifier_canvas.onnx"
     command = [sys.executable, "-I", program, model, tmp_path / "seven.png"]
     done = subprocess.run(command, capture_output=True, text=True)
-    said = CanvasClassifier(model).predict(seven())
-    assert done.stdout == f"{said.label[0]} ({said.probabilities.max():.1%})\n", done.stderr
+    expected = CanvasClassifier(model).predict(seven())
+    assert done.stdout == f"{expected.label[0]} ({expected.probabilities.max():.1%})\n", done.stderr
     Image.new("L", (50, 50), 255).save(tmp_path / "seven.png")
     assert subprocess.run(command, capture_output=True, text=True).stdout == "no digit\n"
 
@@ -56,19 +56,19 @@ def test_python_reads_a_picture(finished_run: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_node_draws_and_reads(finished_run: Path, tmp_path: Path) -> None:
-    folder = with_packages("node", tmp_path)
+    folder = installed_example("node", tmp_path)
     models = [finished_run / "generator.onnx", finished_run / "classifier_light.onnx"]
     done = subprocess.run(["node", "draw_and_read.mjs", *models, "7"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    *picture, said = done.stdout.splitlines()
+    *picture, reading = done.stdout.splitlines()
     assert len(picture) == 14 and all(len(line) == 28 for line in picture)
-    assert re.fullmatch(r"read as \d, \d+\.\d %", said)
+    assert re.fullmatch(r"read as \d, \d+\.\d %", reading)
 
 
 @pytest.fixture
 def served(finished_run: Path, tmp_path: Path) -> Iterator[str]:
     """The browser example on a plain server, with a run's model beside it."""
-    folder = with_packages("browser", tmp_path)
+    folder = installed_example("browser", tmp_path)
     shutil.copy(finished_run / "classifier_canvas.onnx", folder)
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -78,15 +78,16 @@ def served(finished_run: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_a_browser_reads_what_is_drawn(served: str, browser: Any, finished_run: Path) -> None:
+def test_a_browser_reads_a_drawing(served: str, browser: Any, finished_run: Path) -> None:
     from playwright.sync_api import expect
 
     page = browser.new_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(served)
-    said = page.locator("#said")
-    expect(said).to_have_text("draw above", timeout=30_000)
+    expect.set_options(timeout=60_000)
+    result = page.locator("#result")
+    expect(result).to_have_text("draw above")
     box = page.locator("#canvas").bounding_box()
     assert box
     page.mouse.move(box["x"] + 80, box["y"] + 60)
@@ -94,13 +95,13 @@ def test_a_browser_reads_what_is_drawn(served: str, browser: Any, finished_run: 
     for x, y in ((200, 60), (150, 150), (120, 230)):
         page.mouse.move(box["x"] + x, box["y"] + y, steps=10)
     page.mouse.up()
-    expect(said).to_contain_text("%")
+    expect(result).to_contain_text("%")
     pixels = page.evaluate(
         "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
     )
     drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
     expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(drawing)
-    assert said.text_content() == f"{expected.label[0]} ({expected.probabilities.max() * 100:.1f} %)"
+    assert result.text_content() == f"{expected.label[0]} ({expected.probabilities.max() * 100:.1f} %)"
     page.locator("#clear").click()
-    expect(said).to_have_text("draw above")
-    assert asked and all(url.startswith(served) for url in asked)
+    expect(result).to_have_text("draw above")
+    assert requests and all(url.startswith(served) for url in requests)

@@ -1,23 +1,26 @@
-"""What is pushed to Kaggle's machines is whole, finds its way about there, and is not called pushed when it is not."""
+"""What is pushed to Kaggle is complete and runs there; a push that failed is not called pushed."""
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kaggle_server import Answer, Kaggle, error, reply, served
+from kaggle_server import HANG_S, Answer, Kaggle, error, reply, served
 
 from digit_recognizer import kernel as kernels
 from digit_recognizer import rows, submission
+from tenfold.cli import command_line
 from tenfold.sources import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "kaggle" / "kernel" / "main.py"
+RESULTS = {"submission.csv", "report.html", "classifier.onnx", "generator.onnx", "metrics.json"}
 TINY = """
 folds = 2
 net = { channels = [4, 8] }
@@ -25,6 +28,7 @@ fit = { epochs = 1, epoch_images = 256 }
 cgan = { epochs = 1, epoch_images = 256, width = 4, least_variety = 0, cas_seeds = 0 }
 generator = { epochs = 1 }
 """
+MOUNTS = ("competitions/digit-recognizer datasets/someone/tenfold-wheels", "digit-recognizer tenfold-wheels")
 
 
 @pytest.fixture
@@ -35,7 +39,7 @@ def kaggle() -> Iterator[Kaggle]:
 
 @pytest.fixture
 def built(tmp_path: Path) -> Path:
-    """What `build` makes, with a wheel of no content."""
+    """What `build` writes, with an empty wheel."""
     wheels, kernel = tmp_path / "kernel-build" / "wheels", tmp_path / "kernel-build" / "kernel"
     wheels.mkdir(parents=True)
     kernel.mkdir()
@@ -48,58 +52,89 @@ def built(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def on_kaggle(inputs: Path, working: Path) -> subprocess.CompletedProcess[str]:
-    """The script as Kaggle starts it: no arguments, no internet."""
-    roots = {"TENFOLD_KERNEL_INPUT": str(inputs), "TENFOLD_KERNEL_WORKING": str(working)}
-    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    environment = os.environ | roots | nowhere | {"XDG_CACHE_HOME": str(working / "cache")}
-    return subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, timeout=300)
-
-
-@pytest.mark.parametrize(
-    "mounts",
-    [
-        "competitions/digit-recognizer datasets/someone/tenfold-wheels",
-        pytest.param("digit-recognizer tenfold-wheels", marks=pytest.mark.slow),
-    ],
-)
-def test_the_script_finds_what_is_attached_and_leaves_a_submission(tmp_path: Path, mounts: str) -> None:
-    digits, wheels = (tmp_path / "input" / mount for mount in mounts.split())
+def attach(inputs: Path, mounts: str) -> tuple[Path, Path]:
+    """The folders with the digits and with the wheels, laid out as on Kaggle."""
+    digits, wheels = (inputs / mount for mount in mounts.split())
     digits.mkdir(parents=True)
     wheels.mkdir(parents=True)
     train, test = sample.load()
     (digits / "train.csv").write_bytes(rows.render(train.images, train.known_labels()))
     (digits / "test.csv").write_bytes(rows.render(test.images))
-    (wheels / "tenfold-0.1.0-py3-none-any.whl").touch()  # pip finds the installed one first, as for torch there
+    (wheels / "tenfold-0.1.0-py3-none-any.whl").touch()  # pip prefers what is installed, as for torch on Kaggle
     (wheels / "settings.toml").write_text(TINY)
-    working = tmp_path / "working"
-    working.mkdir()
-    done = on_kaggle(tmp_path / "input", working)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert len(submission.read(working / "submission.csv")) == 360
-    assert {"submission.csv", "report.html", "classifier.onnx", "generator.onnx", "metrics.json", "run"} <= {
-        path.name for path in working.iterdir()
+    return digits, wheels
+
+
+def roots(tmp_path: Path) -> dict[str, str]:
+    (tmp_path / "working").mkdir()
+    folders = {"TENFOLD_KERNEL_INPUT": tmp_path / "input", "TENFOLD_KERNEL_WORKING": tmp_path / "working"}
+    return {name: str(folder) for name, folder in folders.items()}
+
+
+@pytest.mark.parametrize("mounts", MOUNTS)
+def test_the_script_installs_runs_and_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounts: str) -> None:
+    digits, wheels = attach(tmp_path / "input", mounts)
+    commands: list[list[str]] = []
+
+    def run(command: list[str], check: bool) -> None:
+        commands.append(command)
+        if "--out" in command:
+            folder = Path(command[command.index("--out") + 1])
+            folder.mkdir()
+            for name in RESULTS:
+                (folder / name).write_text(name)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for name, folder in roots(tmp_path).items():
+        monkeypatch.setenv(name, folder)
+    runpy.run_path(str(SCRIPT), run_name="__main__")
+    install, train = commands
+    assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "tenfold[train]"
+    assert "--no-index" in install and install[install.index("--find-links") + 1] == str(wheels)
+    assert train[:4] == [sys.executable, "-m", "tenfold.cli", "run"] and train[train.index("--data") + 1] == str(digits)
+    assert train[train.index("--config") + 1] == str(wheels / "settings.toml")
+    command_line.parse_args(train[3:], exit_on_error=False, print_error=False)  # raises for an unknown option
+    assert {path.name: path.read_text() for path in (tmp_path / "working").iterdir() if path.is_file()} == {
+        name: name for name in RESULTS
     }
-    assert (working / "submission.csv").read_bytes() == (working / "run" / "submission.csv").read_bytes()
 
 
-def test_what_is_not_attached_is_named(tmp_path: Path) -> None:
-    (tmp_path / "input" / "something-else").mkdir(parents=True)
-    done = on_kaggle(tmp_path / "input", tmp_path)
-    assert done.returncode == 1
-    assert done.stderr == (f"{tmp_path / 'input'}: no folder in it holds tenfold-*.whl; attached is: something-else\n")
+def run_script(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """The script as Kaggle starts it: no arguments, no internet."""
+    no_internet = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    environment = os.environ | roots(tmp_path) | no_internet | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    return subprocess.run([sys.executable, SCRIPT], env=environment, capture_output=True, text=True, timeout=3 * HANG_S)
 
 
 @pytest.mark.slow
-def test_the_build_holds_all_that_the_image_lacks(kaggle: Kaggle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mounts", MOUNTS)
+def test_the_script_writes_a_submission(tmp_path: Path, mounts: str) -> None:
+    attach(tmp_path / "input", mounts)
+    done = run_script(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    working = tmp_path / "working"
+    assert len(submission.read(working / "submission.csv")) == 360
+    assert {path.name for path in working.iterdir()} >= RESULTS | {"run"}
+    assert (working / "submission.csv").read_bytes() == (working / "run" / "submission.csv").read_bytes()
+
+
+def test_a_missing_attachment_is_named(tmp_path: Path) -> None:
+    (tmp_path / "input" / "something-else").mkdir(parents=True)
+    done = run_script(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"{tmp_path / 'input'}: no folder has tenfold-*.whl; attached: something-else\n"
+
+
+@pytest.mark.slow
+def test_the_build_has_all_that_the_image_lacks(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(TINY)
     command = [sys.executable, "-m", "tenfold.cli", "kernel", "build", "--owner", "someone", "--config", "mine.toml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     wheels, kernel = tmp_path / "kernel-build" / "wheels", tmp_path / "kernel-build" / "kernel"
-    there = {path.name.partition("-")[0].lower().replace("_", "-") for path in wheels.glob("*.whl")}
-    assert {"tenfold", "cyclopts", "onnx", "onnxscript", "onnxruntime", "safetensors", "filelock", "tomli-w"} <= there
-    assert not there & set(kernels.THERE)
+    names = {path.name.partition("-")[0].lower().replace("_", "-") for path in wheels.glob("*.whl")}
+    assert {"tenfold", "cyclopts", "onnx", "onnxscript", "onnxruntime", "safetensors", "filelock", "tomli-w"} <= names
+    assert not names & set(kernels.PREINSTALLED)
     assert (wheels / "settings.toml").read_text() == TINY
     metadata = json.loads((kernel / "kernel-metadata.json").read_text())
     assert metadata["id"] == "someone/tenfold-digit-recognizer" and metadata["enable_internet"] is False
@@ -107,14 +142,14 @@ def test_the_build_holds_all_that_the_image_lacks(kaggle: Kaggle, tmp_path: Path
     assert (kernel / metadata["code_file"]).read_bytes() == SCRIPT.read_bytes()
 
 
-def test_the_owner_is_asked_of_the_command(kaggle: Kaggle, tmp_path: Path) -> None:
-    done = kaggle.tenfold("kernel", "status", cwd=tmp_path)
+def test_the_owner_is_the_commands_account(kaggle: Kaggle, tmp_path: Path) -> None:
+    done = kaggle.call("kernel", "status", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "RUNNING\n"), done.stderr
 
 
 def test_a_kernel_is_pushed_after_its_wheels(kaggle: Kaggle, built: Path) -> None:
-    for count in (1, 2):  # first the data set is created, then it gets another version
-        done = kaggle.tenfold("kernel", "push", cwd=built)
+    for count in (1, 2):  # the data set is created, then it gets a second version
+        done = kaggle.call("kernel", "push", cwd=built)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "pushed: http://localhost/code/someone/tenfold" in done.stdout
         assert len(kaggle.kernels) == kaggle.datasets == count
@@ -127,35 +162,35 @@ def test_a_kernel_is_pushed_after_its_wheels(kaggle: Kaggle, built: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("method", "fault", "code", "sentence"),
+    ("method", "fault", "code", "message"),
     [
-        ("SaveKernel", lambda k, a: reply({"error": "Maximum weekly GPU quota reached"}), 1, "weekly GPU quota"),
+        ("SaveKernel", lambda k, r: reply({"error": "Maximum weekly GPU quota reached"}), 1, "weekly GPU quota"),
         ("SaveKernel", error(401, "Unauthenticated"), 4, "credentials were refused"),
         ("SaveKernel", error(500, "oops"), 1, "the kernel was not pushed"),
-        ("CreateDataset", lambda k, a: reply({"status": "error", "error": "bad title"}), 1, "bad title"),
+        ("CreateDataset", lambda k, r: reply({"status": "error", "error": "bad title"}), 1, "bad title"),
         ("CreateDataset", error(403, "denied"), 1, "the data set someone/tenfold-wheels was not pushed"),
         ("PUT", error(403, "expired"), 1, "the data set someone/tenfold-wheels was not pushed"),
     ],
 )
-def test_what_was_not_pushed_is_not_called_pushed(
-    kaggle: Kaggle, built: Path, method: str, fault: Answer, code: int, sentence: str
+def test_a_failed_push_is_not_called_pushed(
+    kaggle: Kaggle, built: Path, method: str, fault: Answer, code: int, message: str
 ) -> None:
     kaggle.faults[method] = fault
-    done = kaggle.tenfold("kernel", "push", cwd=built)
+    done = kaggle.call("kernel", "push", cwd=built)
     assert done.returncode == code, done.stdout + done.stderr
-    assert sentence in done.stderr and done.stderr.count("\n") == 1
+    assert message in done.stderr and done.stderr.count("\n") == 1
     assert "pushed: http" not in done.stdout
 
 
-def test_every_page_of_the_output_is_fetched(kaggle: Kaggle, tmp_path: Path) -> None:
+def test_every_page_of_the_output_is_downloaded(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.archive = b"content"
-    done = kaggle.tenfold("kernel", "output", cwd=tmp_path)
+    done = kaggle.call("kernel", "output", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith("fetched 2 files into runs/kernel")
+    assert done.stdout.startswith("downloaded 2 files into runs/kernel")
     assert (tmp_path / "runs" / "kernel" / "run" / "metrics.json").read_bytes() == b"content"
 
 
-def test_a_push_of_nothing_is_refused(kaggle: Kaggle, tmp_path: Path) -> None:
-    done = kaggle.tenfold("kernel", "push", cwd=tmp_path)
-    assert done.returncode == 1 and "holds no kernel to push; `tenfold kernel build` makes it" in done.stderr
-    assert kaggle.asked == []
+def test_a_push_without_a_build_is_refused(kaggle: Kaggle, tmp_path: Path) -> None:
+    done = kaggle.call("kernel", "push", cwd=tmp_path)
+    assert done.returncode == 1 and "has no kernel to push; `tenfold kernel build` makes it" in done.stderr
+    assert kaggle.requests == []

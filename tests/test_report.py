@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import tenfold
+from conftest import in_process, refused, succeeded
 from sklearn import metrics as sklearn_metrics
 
 from tenfold.errors import BadInput
@@ -25,25 +25,25 @@ LABELS = RNG.integers(0, 10, 600)
 
 def answers(labels: np.ndarray, sureness: np.ndarray, right: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
     """Probabilities whose greatest is `sureness`, for the label where `right` and for the next digit elsewhere."""
-    said = np.where(right, labels, (labels + 1) % 10)
+    predicted = np.where(right, labels, (labels + 1) % 10)
     probabilities = np.repeat(((1 - sureness) / 9)[:, None], 10, 1)
-    probabilities[np.arange(len(labels)), said] = sureness
+    probabilities[np.arange(len(labels)), predicted] = sureness
     return probabilities.astype(np.float32)
 
 
 def test_confusion_precision_and_recall_are_scikit_learns() -> None:
-    said = answers(LABELS, np.full(600, 0.9), RNG.random(600) < 0.8)
-    counts = diagnostics.confusion(said, LABELS)
-    assert (counts == sklearn_metrics.confusion_matrix(LABELS, said.argmax(1))).all()
-    precision, recall, _, rows = sklearn_metrics.precision_recall_fscore_support(LABELS, said.argmax(1))
-    found = diagnostics.per_digit(counts)
-    assert [entry.precision for entry in found] == pytest.approx(precision)
-    assert [entry.recall for entry in found] == pytest.approx(recall)
-    assert [entry.rows for entry in found] == list(rows)
-    assert all(entry.mistaken_for == (entry.digit + 1) % 10 for entry in found)
+    probs = answers(LABELS, np.full(600, 0.9), RNG.random(600) < 0.8)
+    counts = diagnostics.confusion(probs, LABELS)
+    assert (counts == sklearn_metrics.confusion_matrix(LABELS, probs.argmax(1))).all()
+    precision, recall, _, rows = sklearn_metrics.precision_recall_fscore_support(LABELS, probs.argmax(1))
+    per_digit = diagnostics.per_digit(counts)
+    assert [entry.precision for entry in per_digit] == pytest.approx(precision)
+    assert [entry.recall for entry in per_digit] == pytest.approx(recall)
+    assert [entry.rows for entry in per_digit] == list(rows)
+    assert all(entry.mistaken_for == (entry.digit + 1) % 10 for entry in per_digit)
 
 
-def test_a_digit_that_nobody_has_or_says_has_no_precision() -> None:
+def test_a_digit_that_never_occurs_has_no_precision() -> None:
     counts = np.zeros((10, 10), np.int64)
     counts[3, 3] = 5
     three, four = diagnostics.per_digit(counts)[3:5]
@@ -51,7 +51,7 @@ def test_a_digit_that_nobody_has_or_says_has_no_precision() -> None:
     assert np.isnan([four.precision, four.recall]).all()
 
 
-def test_answers_as_often_right_as_they_are_sure_are_calibrated() -> None:
+def test_answers_right_as_often_as_they_claim_are_calibrated() -> None:
     labels = RNG.integers(0, 10, 60_000)
     sureness = RNG.uniform(0.2, 1, 60_000)
     honest = answers(labels, sureness, RNG.random(60_000) < sureness)
@@ -63,15 +63,15 @@ def test_answers_as_often_right_as_they_are_sure_are_calibrated() -> None:
     assert all(entry.accuracy == pytest.approx(entry.confidence / 2, abs=0.03) for entry in bins)
 
 
-def test_planted_label_errors_are_found_and_unsure_mistakes_are_not() -> None:
+def test_label_errors_are_told_from_unsure_mistakes() -> None:
     sureness, right = np.full(600, 0.95), np.ones(600, bool)
     planted, unsure = np.array([5, 77, 300]), np.array([8, 90])
     right[planted] = right[unsure] = False
     sureness[unsure], sureness[planted] = 0.5, [0.97, 0.99, 0.98]
-    said = answers(LABELS, sureness, right)
-    wrong = diagnostics.likely_label_errors(said, LABELS)
+    probs = answers(LABELS, sureness, right)
+    wrong = diagnostics.likely_label_errors(probs, LABELS)
     assert wrong.tolist() == [77, 300, 5]  # the surest first
-    assert set(diagnostics.hardest(said, LABELS, but=wrong)[:2].tolist()) == set(unsure.tolist())
+    assert set(diagnostics.hardest(probs, LABELS, but=wrong)[:2].tolist()) == set(unsure.tolist())
 
 
 class Outline(HTMLParser):
@@ -105,11 +105,10 @@ def test_it_refers_to_nothing_outside_itself(text: str) -> None:
     assert outline.pictures == outline.tags.count("img") > 0
 
 
-def test_it_tells_the_runs_own_numbers(finished_run: Path, text: str) -> None:
+def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
     metrics = json.loads((finished_run / "metrics.json").read_text())
     cv, judge = metrics["cross_validation"], metrics["judge"]
-    said = f"judge, {judge['errors']} error"
-    for number in (f"{cv['mean']:.5f}", f"± {cv['std']:.5f}", f"{judge['accuracy']:.5f}", said):
+    for number in (f"{cv['mean']:.5f}", f"± {cv['std']:.5f}", f"{judge['accuracy']:.5f}", f"{judge['errors']} error"):
         assert number in text
     assert "Honest." in text and "LEAKED" not in text
     with np.load(finished_run / "oof.npz") as oof:
@@ -134,8 +133,7 @@ def test_a_leaked_run_says_so_first(finished_run: Path, tmp_path: Path) -> None:
 def test_written_again_it_is_the_same(finished_run: Path, text: str, tmp_path: Path) -> None:
     copy = shutil.copytree(finished_run, tmp_path / "run")
     (copy / "report.html").unlink()
-    done = tenfold("report", copy, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    succeeded(in_process("report", copy, cwd=tmp_path))
     assert (copy / "report.html").read_text("utf-8") == text
 
 
@@ -147,18 +145,25 @@ def test_what_is_missing_is_named(lost: str, finished_run: Path, tmp_path: Path)
         render(run)
 
 
-def test_another_versions_run_and_one_without_its_log_are_refused(finished_run: Path, tmp_path: Path) -> None:
+def test_a_run_without_its_log_is_refused(finished_run: Path, tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     (run.path / "metrics.jsonl").write_text("")
     with pytest.raises(BadInput, match="lacks the run's epochs"):
         render(run)
+
+
+def test_a_file_instead_of_a_run_is_refused(finished_run: Path) -> None:
+    with pytest.raises(BadInput, match=r"metrics\.json: is no run's folder"):
+        render(RunFolder(finished_run / "metrics.json"))
+
+
+@pytest.mark.parametrize("command", ["report run", "compare run whole", "export run"])
+def test_a_run_of_another_version_is_refused(command: str, finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "whole").symlink_to(finished_run)
+    run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     metrics = run.read_json("metrics.json")
     run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "judge_light"})
-    for command in ("report", "compare", "export"):
-        done = tenfold(command, run.path, *[finished_run] * (command == "compare"), cwd=tmp_path)
-        assert done.returncode == 2 and "holds no judge_light, so another version" in done.stderr, done.stderr
-    with pytest.raises(BadInput, match="is no run's folder"):
-        render(RunFolder(run.path / "metrics.json"))
+    assert "judge_light, so another version" in refused(*command.split(), cwd=tmp_path)
 
 
 @pytest.mark.slow
@@ -166,9 +171,9 @@ def test_another_versions_run_and_one_without_its_log_are_refused(finished_run: 
 @pytest.mark.parametrize("width", [1100, 390])
 def test_it_opens_from_disk_at_any_width(browser: Any, finished_run: Path, scheme: str, width: int) -> None:
     view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    asked: list[str] = []
+    requested: list[str] = []
     troubles: list[str] = []
-    view.on("request", lambda request: asked.append(request.url))
+    view.on("request", lambda request: requested.append(request.url))
     view.on("console", lambda message: troubles.append(message.text))
     address = (finished_run / "report.html").as_uri()
     view.goto(address)
@@ -178,4 +183,4 @@ def test_it_opens_from_disk_at_any_width(browser: Any, finished_run: Path, schem
     ground = "getComputedStyle(document.body).backgroundColor"
     light = [sum(map(int, re.findall(r"\d+", view.evaluate(f"() => {what}"))[:3])) for what in (ink, ground)]
     assert (light[0] < light[1]) == (scheme == "light")
-    assert troubles == [] and all(url.startswith((address, "data:")) for url in asked)
+    assert troubles == [] and all(url.startswith((address, "data:")) for url in requested)

@@ -1,4 +1,4 @@
-"""Every damaged CSV is refused in one sentence by both readers alike, every legal one is read alike."""
+"""Both readers refuse every damaged CSV with the same message, and read every valid one the same."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from digit_recognizer.files import read_digits
-from digit_recognizer.rows import DamagedFile, Parsed, columns, read_csv, read_rows, render
+from digit_recognizer.rows import DamagedFile, Parsed, column_names, read_csv, read_rows, render
 
 ROWS = 6
-NAMES = columns(has_label=True)
+NAMES = column_names(has_label=True)
 
 
 def sparse_images(n: int) -> npt.NDArray[np.uint8]:
@@ -45,7 +45,7 @@ def with_cell(line: int, column: str, cell: str | bytes, plain: bytes = PLAIN) -
 
 
 def each_line(change: Callable[[list[str], int], list[str]]) -> bytes:
-    """The plain file with `change` applied to the values of every line; it is told the line, from 0."""
+    """The plain file with `change` applied to the values of every line; it also gets the line's number, from 0."""
     lines = [",".join(change(line.split(","), number)) for number, line in enumerate([HEADER, *BODY])]
     return ("\n".join(lines) + "\n").encode()
 
@@ -73,43 +73,43 @@ def read_by_pandas(path: Path, labelled: bool | None) -> Parsed:
     return read_digits(lambda: path.open("rb"), str(path), labelled)
 
 
-def refusal(path: Path, content: bytes, labelled: bool | None = None) -> str:
-    """What both readers say against a file, which must be the same."""
+def error_of(path: Path, content: bytes, labelled: bool | None = None) -> str:
+    """The message of both readers for a file, without its path."""
     path.write_bytes(content)
-    sentences = []
+    messages = []
     for read in (read_csv, read_by_pandas):
-        with pytest.raises(DamagedFile) as caught:
+        with pytest.raises(DamagedFile) as error:
             read(path, labelled)
-        sentences.append(str(caught.value))
-    assert sentences[0] == sentences[1]
-    assert sentences[0].startswith(str(path))
-    said = sentences[0].removeprefix(str(path))
-    assert said.isprintable() and len(said) < 250
-    return said
+        messages.append(str(error.value))
+    assert messages[0] == messages[1]
+    assert messages[0].startswith(str(path))
+    message = messages[0].removeprefix(str(path))
+    assert message.isprintable() and len(message) < 250
+    return message
 
 
-WHOLE = "where a whole number 0..255 belongs; correct it"
 AGAIN = "download it again"
+NAMES_AND_ORDER = "restore names and order"
 ROW = "download the file again"
 
 DAMAGED_WHOLLY = {
     "empty": (b"", ": is empty", AGAIN),
-    "header only": (HEADER.encode() + b"\n", ": holds a header but no rows", AGAIN),
-    "header only, CRLF and blank lines": (HEADER.encode() + b"\r\n\r\n\r\n", ": holds a header but no rows", AGAIN),
+    "header only": (HEADER.encode() + b"\n", ": has a header but no rows", AGAIN),
+    "header only, CRLF and blank lines": (HEADER.encode() + b"\r\n\r\n\r\n", ": has a header but no rows", AGAIN),
     "header only, cut": (HEADER.encode(), ": the last line has no line end", AGAIN),
-    "a blank line first": (b"\n" + PLAIN, " line 1: is blank where the header belongs", "begin the file with"),
-    "no header": ("\n".join([*BODY, ""]).encode(), " line 1: holds numbers", "begin the file with"),
+    "a blank line first": (b"\n" + PLAIN, " line 1: must be the header, got a blank line", "start the file with"),
+    "no header": ("\n".join([*BODY, ""]).encode(), " line 1: must be the header, got numbers", "start the file with"),
     "web page": (b"<!DOCTYPE html>\n<html><title>Login</title></html>\n", ": is a web page", "while logged in"),
     "web page after a BOM and blank lines": (b"\xef\xbb\xbf\r\n <html></html>\n", ": is a web page", "while logged in"),
-    "refusal in JSON": (b'{"code":403,"message":"Forbidden"}\n', " line 1: column 1 is", "restore names and order"),
+    "refusal in JSON": (b'{"code":403,"message":"Forbidden"}\n', " line 1: column 1 must be", NAMES_AND_ORDER),
     "zip": (zipped(PLAIN), ": is a zip archive", "unpack it"),
-    "gzip": (gzip.compress(PLAIN, mtime=0), ": line 1 holds NUL bytes", AGAIN),
-    "NUL bytes": (bytes(5000), ": line 1 holds NUL bytes", AGAIN),
-    "UTF-16": (PLAIN.decode().encode("utf-16"), ": line 1 holds NUL bytes", AGAIN),
-    "one endless line": (b"x" * 100_000, " line 1: column 1 is 'xxxxxxxxxxxxxxxxxxxx'...", "restore names and order"),
-    "semicolons": (PLAIN.replace(b",", b";"), " line 1: is not separated by commas", "save the file with commas"),
-    "tabs": (PLAIN.replace(b",", b"\t"), " line 1: is not separated by commas", "save the file with commas"),
-    "bare carriage returns": (PLAIN.replace(b"\n", b"\r"), " line 1: holds bare carriage", "save the file with LF"),
+    "gzip": (gzip.compress(PLAIN, mtime=0), ": line 1 has NUL bytes", AGAIN),
+    "NUL bytes": (bytes(5000), ": line 1 has NUL bytes", AGAIN),
+    "UTF-16": (PLAIN.decode().encode("utf-16"), ": line 1 has NUL bytes", AGAIN),
+    "one endless line": (b"x" * 100_000, " line 1: column 1 must be 'pixel0', got 'xxxx", NAMES_AND_ORDER),
+    "semicolons": (PLAIN.replace(b",", b";"), " line 1: must be separated by commas", "save the file with commas"),
+    "tabs": (PLAIN.replace(b",", b"\t"), " line 1: must be separated by commas", "save the file with commas"),
+    "bare carriage returns": (PLAIN.replace(b"\n", b"\r"), " line 1: has bare carriage", "save the file with LF"),
 }  # fmt: skip
 
 DAMAGED_COLUMNS = {
@@ -117,13 +117,13 @@ DAMAGED_COLUMNS = {
     "missing in the header alone": (with_header(lambda cells: cells[:-1]), "'pixel783' is missing", "add it back"),
     "extra at the end": (
         each_line(lambda cells, number: [*cells, "split" if number == 0 else "1"]),
-        "786 'split' does not belong",
-        "remove that column",
+        "786 'split' is not expected",
+        "remove it",
     ),
     "comma after every line": (
         each_line(lambda cells, _: [*cells, ""]),
-        "786 '' does not belong",
-        "remove that column",
+        "786 '' is not expected",
+        "remove it",
     ),
     "duplicated at the end": (
         each_line(lambda cells, _: [*cells, cells[5]]),
@@ -137,58 +137,58 @@ DAMAGED_COLUMNS = {
     ),
     "renamed": (
         with_header(lambda cells: [*cells[:9], "Pixel8", *cells[10:]]),
-        "10 is 'Pixel8' where 'pixel8' belongs",
-        "restore names and order",
+        "10 must be 'pixel8', got 'Pixel8'",
+        NAMES_AND_ORDER,
     ),
     "renamed label": (
         with_header(lambda cells: ["digit", *cells[1:]]),
-        "1 'digit' does not belong",
-        "remove that column",
+        "1 'digit' is not expected",
+        "remove it",
     ),
     "permuted": (
         each_line(lambda cells, _: swapped(cells)),
-        "4 is 'pixel3' where 'pixel2' belongs",
-        "restore names and order",
+        "4 must be 'pixel2', got 'pixel3'",
+        NAMES_AND_ORDER,
     ),
     "label last": (
         each_line(lambda cells, _: [*cells[1:], cells[0]]),
-        "1 is 'pixel0' where 'label' belongs",
-        "restore names and order",
+        "1 must be 'label', got 'pixel0'",
+        NAMES_AND_ORDER,
     ),
     "leading index": (
         each_line(lambda cells, number: ["" if number == 0 else str(number - 1), *cells]),
-        "1 '' does not belong",
-        "remove that column",
+        "1 '' is not expected",
+        "remove it",
     ),
 }
 
 DAMAGED_ROWS = {
-    "short": (with_row(4, lambda cells: cells[:-1]), "has 784 values where 785 belong", ROW),
-    "long": (with_row(4, lambda cells: [*cells, "0"]), "has 786 values where 785 belong", ROW),
+    "short": (with_row(4, lambda cells: cells[:-1]), "must have 785 values, got 784", ROW),
+    "long": (with_row(4, lambda cells: [*cells, "0"]), "must have 785 values, got 786", ROW),
     "all long": (
         each_line(lambda cells, number: [*cells, "0"] if number >= 3 else cells),
-        "has 786 values where 785 belong",
+        "must have 785 values, got 786",
         ROW,
     ),
-    "cut, then whole ones": (with_row(4, lambda cells: cells[:100]), "has 100 values where 785 belong", ROW),
-    "semicolons in it": (with_row(4, lambda cells: [";".join(cells)]), "has 1 values where 785 belong", ROW),
-    "a web page's line in it": (with_row(4, lambda _: ["<p>gone</p>"]), "has 1 values where 785 belong", ROW),
+    "cut, then whole ones": (with_row(4, lambda cells: cells[:100]), "must have 785 values, got 100", ROW),
+    "semicolons in it": (with_row(4, lambda cells: [";".join(cells)]), "must have 785 values, got 1", ROW),
+    "a line of a web page in it": (with_row(4, lambda _: ["<p>gone</p>"]), "must have 785 values, got 1", ROW),
     "file cut between numbers": (
         ("\n".join([HEADER, *BODY[:2], BODY[2][:900].rpartition(",")[0]])).encode(),
-        "values where 785 belong",
+        "must have 785 values, got",
         ROW,
     ),
-    "open quote": (with_cell(4, "pixel4", '"1'), "can't be split into values", "correct it"),
+    "open quote": (with_cell(4, "pixel4", '"1'), "cannot be split into values", "correct it"),
 }
 
 DAMAGED_CELLS = {
-    "blank": ("", "blank"),
-    "spaces": ("  ", "blank"),
-    "empty quotes": ('""', "blank"),
+    "blank": ("", "a blank"),
+    "spaces": ("  ", "a blank"),
+    "empty quotes": ('""', "a blank"),
     "NaN": ("NaN", "'NaN'"),
     "NA": ("NA", "'NA'"),
     "256": ("256", "'256'"),
-    "257, which uint8 takes for 1": ("257", "'257'"),
+    "257, which is 1 as uint8": ("257", "'257'"),
     "-1": ("-1", "'-1'"),
     "0.5": ("0.5", "'0.5'"),
     "254.9999": ("254.9999", "'254.9999'"),
@@ -199,93 +199,93 @@ DAMAGED_CELLS = {
     "underscore": ("1_0", "'1_0'"),
     "infinite": ("inf", "'inf'"),
     "1e400": ("1e400", "'1e400'"),
-    "2**64 + 1, which wraps to 1": ("18446744073709551617", "'18446744073709551617'"),
+    "2**64 + 1, which overflows to 1": ("18446744073709551617", "'18446744073709551617'"),
     "400 digits": ("9" * 400, "'99999999999999999999'..."),
-    "other script's digit": ("٣", "'٣'"),
-    "character on which numpy's parser crashes": ("\U0010ffff", "'\\U0010ffff'"),
+    "digit of another script": ("٣", "'٣'"),
+    "character that crashes numpy's parser": ("\U0010ffff", "'\\U0010ffff'"),
     "byte that is not UTF-8": (b"\xe9", "'\ufffd'"),
     "NUL byte": (b"1\x002", "'1\\x002'"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGED_WHOLLY)
-def test_a_file_that_is_something_else_is_named_for_what_it_is(tmp_path: Path, damage: str) -> None:
-    content, what, mend = DAMAGED_WHOLLY[damage]
-    said = refusal(tmp_path / "digits.csv", content)
-    assert said.startswith(what) and mend in said
+def test_another_kind_of_file_is_named(tmp_path: Path, damage: str) -> None:
+    content, what, fix = DAMAGED_WHOLLY[damage]
+    message = error_of(tmp_path / "digits.csv", content)
+    assert message.startswith(what) and fix in message
 
 
 @pytest.mark.parametrize("damage", DAMAGED_COLUMNS)
 def test_damaged_columns_are_named(tmp_path: Path, damage: str) -> None:
-    content, what, mend = DAMAGED_COLUMNS[damage]
-    said = refusal(tmp_path / "digits.csv", content)
-    assert said.startswith(f" line 1: column {what}") and said.partition(";")[2].strip() == mend
+    content, what, fix = DAMAGED_COLUMNS[damage]
+    message = error_of(tmp_path / "digits.csv", content)
+    assert message.startswith(f" line 1: column {what}") and message.partition(";")[2].strip() == fix
 
 
 @pytest.mark.parametrize(("labelled", "change"), [(True, slice(1, None)), (False, slice(None))])
-def test_train_and_test_csv_are_not_taken_for_each_other(tmp_path: Path, labelled: bool, change: slice) -> None:
-    said = refusal(tmp_path / "digits.csv", each_line(lambda cells, _: cells[change]), labelled)
-    assert "column 'label'" in said and said.startswith(" line 1: has") and said.endswith("?")
+def test_train_and_test_csv_are_told_apart(tmp_path: Path, labelled: bool, change: slice) -> None:
+    message = error_of(tmp_path / "digits.csv", each_line(lambda cells, _: cells[change]), labelled)
+    assert "column 'label'" in message and message.startswith(" line 1: has") and message.endswith("?")
 
 
 @pytest.mark.parametrize("damage", DAMAGED_ROWS)
 def test_a_damaged_row_is_named_by_its_line(tmp_path: Path, damage: str) -> None:
-    content, what, mend = DAMAGED_ROWS[damage]
-    said = refusal(tmp_path / "digits.csv", content)
-    assert said.startswith(" line 4: ") and what in said and said.endswith(mend)
+    content, what, fix = DAMAGED_ROWS[damage]
+    message = error_of(tmp_path / "digits.csv", content)
+    assert message.startswith(" line 4: ") and what in message and message.endswith(fix)
 
 
 @pytest.mark.parametrize("end", [0, 1], ids=["after the number", "inside the number"])
 def test_a_file_cut_at_its_last_number_is_refused(tmp_path: Path, end: int) -> None:
     whole = with_cell(ROWS + 1, "pixel783", "137").removesuffix(b"\n")
-    said = refusal(tmp_path / "digits.csv", whole[: len(whole) - end])
-    assert said.startswith(": the last line has no line end") and AGAIN in said
+    message = error_of(tmp_path / "digits.csv", whole[: len(whole) - end])
+    assert message.startswith(": the last line has no line end") and AGAIN in message
 
 
 @pytest.mark.parametrize("damage", DAMAGED_CELLS)
 def test_a_damaged_pixel_is_named_by_line_and_column(tmp_path: Path, damage: str) -> None:
-    cell, shown = DAMAGED_CELLS[damage]
-    said = refusal(tmp_path / "digits.csv", with_cell(4, "pixel403", cell))
-    assert said == f" line 4, column 'pixel403': is {shown} {WHOLE}"
+    cell, quoted = DAMAGED_CELLS[damage]
+    message = error_of(tmp_path / "digits.csv", with_cell(4, "pixel403", cell))
+    assert message == f" line 4, column 'pixel403': must be an integer 0..255, got {quoted}; correct it"
 
 
 @pytest.mark.parametrize("label", ["10", "-1", "5.5", "", "NaN", "five"])
 def test_a_damaged_label_is_named_by_line_and_column(tmp_path: Path, label: str) -> None:
-    said = refusal(tmp_path / "digits.csv", with_cell(3, "label", label))
-    shown = repr(label) if label else "blank"
-    assert said == f" line 3, column 'label': is {shown} where a whole number 0..9 belongs; correct it"
+    message = error_of(tmp_path / "digits.csv", with_cell(3, "label", label))
+    got = repr(label) if label else "a blank"
+    assert message == f" line 3, column 'label': must be an integer 0..9, got {got}; correct it"
 
 
-def test_a_number_without_end_is_refused(tmp_path: Path) -> None:
-    said = refusal(tmp_path / "digits.csv", with_cell(4, "pixel4", "9" * 200_000))
-    assert said.startswith(" line 4: can't be split into values") and said.endswith("correct it")
+def test_an_endless_number_is_refused(tmp_path: Path) -> None:
+    message = error_of(tmp_path / "digits.csv", with_cell(4, "pixel4", "9" * 200_000))
+    assert message.startswith(" line 4: cannot be split into values") and message.endswith("correct it")
 
 
 @pytest.fixture(scope="module")
-def deep() -> bytes:
-    """A file longer than both readers take in at once."""
+def long_file() -> bytes:
+    """A file longer than both readers' blocks."""
     return render(sparse_images(2100), np.arange(2100) % 10)
 
 
 @pytest.mark.parametrize("line", [1026, 2050, 2053])
-def test_damage_deep_in_a_file_is_named_by_its_line(tmp_path: Path, deep: bytes, line: int) -> None:
-    said = refusal(tmp_path / "digits.csv", with_cell(line, "pixel9", "256", deep))
-    assert said == f" line {line}, column 'pixel9': is '256' {WHOLE}"
+def test_damage_far_down_is_named_by_its_line(tmp_path: Path, long_file: bytes, line: int) -> None:
+    message = error_of(tmp_path / "digits.csv", with_cell(line, "pixel9", "256", long_file))
+    assert message == f" line {line}, column 'pixel9': must be an integer 0..255, got '256'; correct it"
 
 
-def test_blank_lines_count_as_lines_when_damage_is_named(tmp_path: Path, deep: bytes) -> None:
-    damaged = with_cell(2050, "pixel9", "-1", deep).replace(b"\n", b"\n\r\n", 3)
-    assert refusal(tmp_path / "digits.csv", damaged).startswith(" line 2053, column 'pixel9': is '-1'")
+def test_blank_lines_count_in_the_line_number(tmp_path: Path, long_file: bytes) -> None:
+    damaged = with_cell(2050, "pixel9", "-1", long_file).replace(b"\n", b"\n\r\n", 3)
+    assert error_of(tmp_path / "digits.csv", damaged).startswith(" line 2053, column 'pixel9': must be")
 
 
-def test_a_row_cut_deep_in_a_file_is_named_by_its_line(tmp_path: Path, deep: bytes) -> None:
-    lines = deep.split(b"\n")
+def test_a_row_cut_far_down_is_named_by_its_line(tmp_path: Path, long_file: bytes) -> None:
+    lines = long_file.split(b"\n")
     lines[2050] = lines[2050].rpartition(b",")[0]
-    said = refusal(tmp_path / "digits.csv", b"\n".join(lines))
-    assert said.startswith(" line 2051: has 784 values where 785 belong")
+    message = error_of(tmp_path / "digits.csv", b"\n".join(lines))
+    assert message.startswith(" line 2051: must have 785 values, got 784")
 
 
-LEGAL = {
+VALID = {
     "CRLF": PLAIN.replace(b"\n", b"\r\n"),
     "LF and CRLF mixed": PLAIN.replace(b"\n", b"\r\n", 3),
     "BOM": b"\xef\xbb\xbf" + PLAIN,
@@ -302,20 +302,20 @@ LEGAL = {
 }
 
 
-@pytest.mark.parametrize("variation", LEGAL)
-def test_a_legal_variation_reads_as_the_plain_file(tmp_path: Path, variation: str) -> None:
+@pytest.mark.parametrize("variation", VALID)
+def test_a_valid_variation_reads_as_the_plain_file(tmp_path: Path, variation: str) -> None:
     path = tmp_path / "digits.csv"
-    path.write_bytes(LEGAL[variation])
-    assert LEGAL[variation] != PLAIN
+    path.write_bytes(VALID[variation])
+    assert VALID[variation] != PLAIN
     for images, labels in (read_csv(path, labelled=True), read_by_pandas(path, None)):
         assert images.dtype == np.uint8 and labels is not None and labels.dtype == np.int64
         np.testing.assert_array_equal(images, IMAGES)
         np.testing.assert_array_equal(labels, LABELS)
 
 
-def test_a_legal_variation_deep_in_a_file_reads_as_the_plain_file(tmp_path: Path, deep: bytes) -> None:
+def test_a_valid_variation_far_down_reads_the_same(tmp_path: Path, long_file: bytes) -> None:
     path = tmp_path / "digits.csv"
-    path.write_bytes(with_cell(2053, "pixel406", '"255.0"', deep))
+    path.write_bytes(with_cell(2053, "pixel406", '"255.0"', long_file))
     for images, labels in (read_csv(path), read_by_pandas(path, None)):
         np.testing.assert_array_equal(images, sparse_images(2100))
         np.testing.assert_array_equal(labels, np.arange(2100) % 10)
@@ -329,7 +329,7 @@ def test_duplicate_rows_are_all_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(labels, [*LABELS, *LABELS[:3]])
 
 
-def test_a_file_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     for read in (read_csv, read_by_pandas):
         with pytest.raises(FileNotFoundError, match=r"digits\.csv"):
             read(tmp_path / "digits.csv", None)
@@ -360,12 +360,12 @@ NOT_A_CELL = st.one_of(
 
 @settings(max_examples=25, deadline=None)
 @given(line=st.integers(2, ROWS + 1), column=st.sampled_from(NAMES), cell=NOT_A_CELL)
-def test_any_single_damaged_cell_is_found_at_its_place(line: int, column: str, cell: str) -> None:
+def test_any_single_damaged_cell_is_located(line: int, column: str, cell: str) -> None:
     content = with_cell(line, column, cell)
     for read in (read_rows, read_digits):
-        with pytest.raises(DamagedFile) as caught:
+        with pytest.raises(DamagedFile) as error:
             read(lambda: io.BytesIO(content), "digits.csv", None)
-        assert str(caught.value).startswith(f"digits.csv line {line}, column '{column}': is ")
+        assert str(error.value).startswith(f"digits.csv line {line}, column '{column}': must be ")
 
 
 @settings(max_examples=25, deadline=None)
@@ -374,15 +374,15 @@ def test_any_single_damaged_cell_is_found_at_its_place(line: int, column: str, c
     column=st.sampled_from(NAMES),
     cell=st.one_of(st.text(max_size=4), st.text("0129.+-eE\"_, \t\r\n'\0naif", max_size=5)),
 )
-def test_the_readers_agree_whatever_a_cell_holds(line: int, column: str, cell: str) -> None:
+def test_the_readers_agree_on_any_cell(line: int, column: str, cell: str) -> None:
     content = with_cell(line, column, cell)
     outcomes = []
     for read in (read_rows, read_digits):
         try:
             images, labels = read(lambda: io.BytesIO(content), "digits.csv", None)
             outcomes.append(images.tobytes() + (b"" if labels is None else labels.tobytes()))
-        except DamagedFile as refused:
-            outcomes.append(str(refused).encode())
+        except DamagedFile as error:
+            outcomes.append(str(error).encode())
     assert outcomes[0] == outcomes[1]
 
 
@@ -396,7 +396,7 @@ PIECES = st.one_of(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A small file after some cuts, insertions and exchanges, or bytes of no file at all."""
+    """A small file after cuts, insertions and replacements, or random bytes."""
     content = SMALL
     for _ in range(draw(st.integers(1, 4))):
         first = draw(st.integers(0, len(content)))
@@ -405,25 +405,26 @@ def damaged(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([content, content[::-1], draw(st.binary(max_size=300))]))
 
 
-def as_it_says(content: bytes) -> tuple[list[list[int]], bool]:
-    """The numbers that stand in a file that was accepted, by the plainest reading, and whether it has labels."""
+def plain_reading(content: bytes) -> tuple[list[list[int]], bool]:
+    """The numbers in an accepted file, read as simply as possible, and whether it has labels."""
     header, *lines = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
     return [[int(float(cell)) for cell in line] for line in lines if any(map(str.strip, line))], "label" in header[0]
 
 
 @settings(max_examples=150, deadline=None)
 @given(content=damaged(), labelled=st.sampled_from([True, False, None]))
-def test_any_damage_is_refused_or_read_as_it_stands(content: bytes, labelled: bool | None) -> None:
+def test_any_damage_is_refused_or_read_literally(content: bytes, labelled: bool | None) -> None:
     outcomes = []
     for read in (read_rows, read_digits):
         try:
             images, labels = read(lambda: io.BytesIO(content), "digits.csv", labelled)
-        except DamagedFile as refused:
-            outcomes.append(str(refused))
+        except DamagedFile as error:
+            outcomes.append(str(error))
             continue
-        said, has_label = as_it_says(content)
+        expected, has_label = plain_reading(content)
         assert (labels is not None) == has_label and labelled in (None, has_label)
-        assert images.dtype == np.uint8 and images.reshape(len(said), -1).tolist() == [row[has_label:] for row in said]
-        assert labels is None or labels.tolist() == [row[0] for row in said]
+        assert images.dtype == np.uint8
+        assert images.reshape(len(expected), -1).tolist() == [row[has_label:] for row in expected]
+        assert labels is None or labels.tolist() == [row[0] for row in expected]
         outcomes.append("read")
     assert outcomes[0] == outcomes[1]

@@ -1,4 +1,4 @@
-"""A submission is read back as written, and a damaged one is refused in one sentence."""
+"""A submission reads back as written, and a damaged one is refused with its line and a fix."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from digit_recognizer.rows import DamagedFile
 PLAIN = submission.render(np.array([2, 0, 9, 9]))
 
 DAMAGED = {
-    "empty": (b"", 1, "give a submission's file"),
-    "no header": (PLAIN.partition(b"\n")[2], 1, "give a submission's file"),
-    "other header": (PLAIN.replace(b"ImageId", b"id"), 1, "give a submission's file"),
-    "columns swapped": (PLAIN.replace(b"ImageId,Label", b"Label,ImageId"), 1, "give a submission's file"),
-    "semicolons": (PLAIN.replace(b",", b";"), 1, "give a submission's file"),
-    "web page": (b"<!DOCTYPE html>\n<html></html>\n", 1, "give a submission's file"),
-    "binary": (bytes(range(256)) * 1000, 1, "give a submission's file"),
+    "empty": (b"", 1, "give a submission file"),
+    "no header": (PLAIN.partition(b"\n")[2], 1, "give a submission file"),
+    "other header": (PLAIN.replace(b"ImageId", b"id"), 1, "give a submission file"),
+    "columns swapped": (PLAIN.replace(b"ImageId,Label", b"Label,ImageId"), 1, "give a submission file"),
+    "semicolons": (PLAIN.replace(b",", b";"), 1, "give a submission file"),
+    "web page": (b"<!DOCTYPE html>\n<html></html>\n", 1, "give a submission file"),
+    "binary": (bytes(range(256)) * 1000, 1, "give a submission file"),
     "header only": (b"ImageId,Label\n", None, "write the file again"),
     "ids from 0": (b"ImageId,Label\n0,2\n1,0\n", 2, "sort by ImageId"),
     "unsorted": (b"ImageId,Label\n1,2\n3,0\n2,9\n", 3, "sort by ImageId"),
     "repeated id": (b"ImageId,Label\n1,2\n2,0\n2,0\n", 4, "sort by ImageId"),
     "missing id": (b"ImageId,Label\n1,2\n\n3,0\n", 4, "sort by ImageId"),
-    "id not whole": (PLAIN.replace(b"3,9", b"3.0,9"), 4, "sort by ImageId"),
+    "id with a fraction": (PLAIN.replace(b"3,9", b"3.0,9"), 4, "sort by ImageId"),
     "label 10": (PLAIN.replace(b"3,9", b"3,10"), 4, "correct it"),
     "label -1": (PLAIN.replace(b"3,9", b"3,-1"), 4, "correct it"),
     "label 9.0": (PLAIN.replace(b"3,9", b"3,9.0"), 4, "correct it"),
@@ -77,12 +77,12 @@ def test_a_legal_variation_reads_as_the_plain_file(tmp_path: Path, content: byte
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_damage_is_refused_in_one_sentence_with_line_and_mend(tmp_path: Path, damage: str) -> None:
-    content, line, mend = DAMAGED[damage]
+def test_damage_is_refused_with_line_and_fix(tmp_path: Path, damage: str) -> None:
+    content, line, fix = DAMAGED[damage]
     path = tmp_path / "submission.csv"
     path.write_bytes(content)
-    with pytest.raises(DamagedFile) as caught:
+    with pytest.raises(DamagedFile) as error:
         submission.read(path)
-    said = str(caught.value)
-    assert said.startswith(f"{path}: " if line is None else f"{path} line {line}: ")
-    assert said.isprintable() and len(said) < len(str(path)) + 150 and said.endswith(f"; {mend}")
+    message = str(error.value)
+    assert message.startswith(f"{path}: " if line is None else f"{path} line {line}: ")
+    assert message.isprintable() and len(message) < len(str(path)) + 150 and message.endswith(f"; {fix}")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SMOKE, few_digits, tenfold
+from conftest import SMOKE, few_digits, in_process, succeeded
 
 from tenfold.errors import BadInput
 from tenfold.orchestration import subset
@@ -21,10 +21,10 @@ SETTINGS = Settings(folds=3, nets=2, cgan=Cgan(share=0.1))
 EVERYTHING = ["fold=0", "fold=1", "fold=2", "light", "generator"]
 
 
-def finish_all(*places: Path) -> None:
-    for place in places:
-        atomic.write(place / "weights", b"w")
-        finish(place, ["weights"], {"format": FORMAT, "variety": 1.0})
+def finish_all(*folders: Path) -> None:
+    for folder in folders:
+        atomic.write(folder / "weights", b"w")
+        finish(folder, ["weights"], {"format": FORMAT, "variety": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def finish_all(*places: Path) -> None:
         ("generator", {"generator"}),
     ],
 )
-def test_words_name_trainings_and_a_plan_keeps_to_them(words: str, names: set[str], tmp_path: Path) -> None:
+def test_words_select_trainings_and_the_plan_obeys(words: str, names: set[str], tmp_path: Path) -> None:
     part = subset.select(words, SETTINGS)
     assert part == names
     plan = Plan(SETTINGS, RunFolder(tmp_path), part)
@@ -52,26 +52,26 @@ def test_words_name_trainings_and_a_plan_keeps_to_them(words: str, names: set[st
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
+    ("words", "reason"),
     [
-        ("", "only: is empty where fold=F, fold=F,net=N, light or generator belongs"),
-        ("seed=1", "only: is seed=1 where fold=F"),
-        ("net=1", "only: is net=1 where"),
-        ("net=1,fold=1", "only: is net=1,fold=1 where"),
-        ("fold=1,fold=2", "only: is fold=1,fold=2 where"),
-        ("fold-1-net-0", "only: is fold-1-net-0 where"),
-        ("fold=3", "only: fold is 3 where a whole number from 0 to 2 belongs"),
-        ("fold=-1", "only: fold is -1 where"),
-        ("fold=", "only: fold is empty where"),
-        ("fold=1,net=2", "only: net is 2 where a whole number from 0 to 1 belongs"),
+        ("", "only: .*empty"),
+        ("seed=1", "only: .*seed=1"),
+        ("net=1", "only: .*net=1"),
+        ("net=1,fold=1", "only: .*net=1,fold=1"),
+        ("fold=1,fold=2", "only: .*fold=1,fold=2"),
+        ("fold-1-net-0", "only: .*fold-1-net-0"),
+        ("fold=3", "only: .*fold.*3"),
+        ("fold=-1", "only: .*fold.*-1"),
+        ("fold=", "only: .*fold.*empty"),
+        ("fold=1,net=2", "only: .*net.*2"),
     ],
 )
-def test_other_words_are_refused(words: str, sentence: str) -> None:
-    with pytest.raises(BadInput, match=sentence):
+def test_other_words_are_refused(words: str, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
         subset.select(words, SETTINGS)
 
 
-def test_what_is_left_is_told_in_words_that_can_be_given_back(tmp_path: Path) -> None:
+def test_what_is_left_is_named_in_the_words_of_only(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert subset.remaining(SETTINGS, run) == EVERYTHING
     finish_all(run.fold_generator(0), run.net(0, 0), run.net(1, 0), run.net(1, 1), run.light)
@@ -81,7 +81,7 @@ def test_what_is_left_is_told_in_words_that_can_be_given_back(tmp_path: Path) ->
     assert subset.remaining(SETTINGS, run) == [] and Plan(SETTINGS, run).done()
 
 
-def test_with_a_reserve_every_fold_comes_with_the_one_generator(tmp_path: Path) -> None:
+def test_with_a_reserve_every_fold_includes_its_generator(tmp_path: Path) -> None:
     settings = replace(SETTINGS, cgan=Cgan(share=0.1, reserve=0.2))
     assert subset.select("fold=1,net=0", settings) == {"reserve-generator", "fold-1-net-0"}
     run = RunFolder(tmp_path)
@@ -91,14 +91,11 @@ def test_with_a_reserve_every_fold_comes_with_the_one_generator(tmp_path: Path) 
     assert subset.remaining(settings, run) == ["light", "generator"]
 
 
-def test_a_run_of_a_part_fits_that_part_as_the_whole_run_does_and_says_what_is_left(
-    finished_run: Path, tmp_path: Path
-) -> None:
-    done = tenfold(*SMOKE, "--only", "fold=1", "--out", "part", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "left to fit, here or elsewhere: fold=0, light, generator; `tenfold join`" in done.stdout
-    places = [path.name for path in (tmp_path / "part").iterdir() if path.is_dir()]
-    assert set(places) == {"fold-1-generator", "fold-1-net-0"}
+def test_a_run_of_a_part_fits_what_the_whole_run_fits(finished_run: Path, tmp_path: Path) -> None:
+    text = succeeded(in_process(*SMOKE, "--only", "fold=1", "--out", "part", cwd=tmp_path))
+    assert "left to fit" in text and "fold=0, light, generator; `tenfold join`" in text
+    folders = [path.name for path in (tmp_path / "part").iterdir() if path.is_dir()]
+    assert set(folders) == {"fold-1-generator", "fold-1-net-0"}
     for name in ("fold-1-generator/generator.safetensors", "fold-1-net-0/answers.npz"):
         assert (tmp_path / "part" / name).read_bytes() == (finished_run / name).read_bytes()
     assert not (tmp_path / "part/submission.csv").exists()

@@ -1,4 +1,4 @@
-"""What the workflows run is what was looked at, and known vulnerabilities of what we install are asked for."""
+"""The workflows run reviewed actions only, and look for known vulnerabilities in what we install."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_workflow_says_what_its_token_may_do(path: Path) -> None:
     assert re.search(r"^permissions:$", path.read_text(), re.MULTILINE)
 
 
-def test_known_vulnerabilities_are_looked_for_in_a_job_of_its_own() -> None:
+def test_a_job_of_its_own_looks_for_known_vulnerabilities() -> None:
     every = "".join(path.read_text() for path in WORKFLOWS)
     (audit,) = re.findall(r"^  audit:\n((?:    .*\n|\n)+)", every, re.MULTILINE)
     assert "make install" in audit and "pip_audit --strict" in audit and "continue-on-error" not in audit

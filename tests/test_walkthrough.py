@@ -24,7 +24,7 @@ def printed(notebook: Any) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-def test_the_notebook_has_the_sources_text_and_code_and_was_executed() -> None:
+def test_the_notebook_is_the_source_executed() -> None:
     source, notebook = jupytext.read(SOURCE), nbformat.read(DOCS / "walkthrough.ipynb", as_version=4)
     assert [(cell.cell_type, cell.source) for cell in notebook.cells] == [
         (cell.cell_type, cell.source) for cell in source.cells
@@ -33,7 +33,7 @@ def test_the_notebook_has_the_sources_text_and_code_and_was_executed() -> None:
     assert len(printed(notebook)) > 500
 
 
-def test_the_page_has_the_notebooks_text_code_output_and_pictures() -> None:
+def test_the_page_is_the_notebook_with_its_output() -> None:
     page, notebook = (DOCS / "walkthrough.md").read_text(), nbformat.read(DOCS / "walkthrough.ipynb", as_version=4)
     for cell in notebook.cells:
         assert cell.source in page
@@ -49,15 +49,15 @@ def test_its_links_lead_somewhere() -> None:
         assert (DOCS / target).exists(), target
 
 
-def test_nothing_of_the_machine_that_made_it_is_in_it() -> None:
-    for name in ("walkthrough.md", "walkthrough.ipynb"):
-        text = (DOCS / name).read_text()
-        assert not re.search(r"/(home|root|tmp|Users|usr)/", text), name
-        assert "Warning" not in text, name
+@pytest.mark.parametrize("name", ["walkthrough.md", "walkthrough.ipynb"])
+def test_nothing_of_the_machine_that_made_it_is_in_it(name: str) -> None:
+    text = (DOCS / name).read_text()
+    assert not re.search(r"/(home|root|tmp|Users|usr)/", text)
+    assert "Warning" not in text
 
 
 @pytest.mark.slow
-def test_it_runs_and_shows_a_leak_and_its_end(tmp_path: Path) -> None:
+def test_it_runs_and_shows_a_leak_and_its_cure(tmp_path: Path) -> None:
     shutil.copy(SOURCE, tmp_path)
     command = [sys.executable, "-m", "jupytext", "--to", "ipynb", "--execute", SOURCE.name]
     home = {"HOME": str(tmp_path / "home"), "PATH": str(Path(sys.executable).parent)}
@@ -68,5 +68,5 @@ def test_it_runs_and_shows_a_leak_and_its_end(tmp_path: Path) -> None:
     assert leaked == "1.0000" and float(honest) < 1
     assert f"honest again: {honest}" in text
     assert float(re.findall(r"out of fold: ([\d.]+)", text)[0]) > 0.97
-    said, labels = (re.findall(rf"{before} (\[.+\])", text)[0] for before in ("MB says", "labels are"))
-    assert said == labels
+    predicted, labels = (re.findall(rf"{before} (\[.+\])", text)[0] for before in ("MB says", "labels are"))
+    assert predicted == labels

@@ -1,4 +1,4 @@
-"""An exported model does what torch does, is the same bytes each time, and carries nothing of its builder's machine."""
+"""An exported model computes what torch does, is the same bytes each time, and holds no trace of the machine."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
+from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
 from tenfold_onnx.contract import OPSET
-from tenfold_onnx.write.export import export_classifier, export_generator, with_card
-from tenfold_onnx.write.graphs import Drawing, Ensemble
+from tenfold_onnx.write import graphs
+from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
+from tenfold_onnx.write.graphs import Ensemble, ImageGenerator
 from tenfold_onnx.write.parity import ParityError, check_classifier, check_generator
 
 CGAN = Cgan(width=4, z_dim=6)
 
 
-def shaken(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """A net of seeded weights whose BatchNorm does something, with logits as moderate as a trained net's."""
+def randomised(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A net of seeded weights whose BatchNorm is not the identity, with logits as moderate as a trained net's."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = build()
@@ -36,7 +40,7 @@ def shaken(build: Callable[[], nn.Module], seed: int) -> nn.Module:
 
 @pytest.fixture(scope="module")
 def members() -> list[nn.Module]:
-    return [shaken(lambda: Classifier(Net((6, 8, 10))), seed) for seed in (1, 2)]
+    return [randomised(lambda: Classifier(Net((6, 8, 10))), seed) for seed in (1, 2)]
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +50,10 @@ def classifier(members: list[nn.Module]) -> bytes:
 
 @pytest.fixture(scope="module")
 def generator() -> bytes:
-    return with_card(export_generator(shaken(lambda: Generator(CGAN), 3), CGAN.z_dim), {})
+    return with_card(export_generator(randomised(lambda: Generator(CGAN), 3), CGAN.z_dim), {})
 
 
-def test_it_takes_and_gives_what_the_contract_says(classifier: bytes, generator: bytes) -> None:
+def test_inputs_and_outputs_follow_the_contract(classifier: bytes, generator: bytes) -> None:
     session = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"])
     assert [(node.name, node.type, node.shape[1:]) for node in session.get_inputs()] == [
         ("images", "tensor(uint8)", [28, 28])
@@ -71,12 +75,14 @@ def test_it_takes_and_gives_what_the_contract_says(classifier: bytes, generator:
 @pytest.mark.parametrize("batch", [1, 2, 7, 64, 129])
 def test_the_ensemble_is_the_mean_of_its_members(classifier: bytes, members: list[nn.Module], batch: int) -> None:
     images = np.random.default_rng(batch).integers(0, 256, (batch, 28, 28), dtype=np.uint8)
-    said, labels = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).run(None, {"images": images})
+    probabilities, labels = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).run(
+        None, {"images": images}
+    )
     with torch.inference_mode():
         x = torch.from_numpy(images).float()[:, None] / 255
         expected = np.mean([member(x).softmax(1).numpy() for member in members], axis=0) ** (1 / 0.7)
         expected /= expected.sum(1, keepdims=True)
-    assert said == pytest.approx(expected, abs=1e-5)
+    assert probabilities == pytest.approx(expected, abs=1e-5)
     assert (labels == expected.argmax(1)).all()
 
 
@@ -87,7 +93,7 @@ def test_the_same_members_give_the_same_bytes(members: list[nn.Module], classifi
     assert export_classifier(members, 0.8) != again
 
 
-def test_it_is_one_checked_file_of_the_stated_opset_with_its_card(classifier: bytes, generator: bytes) -> None:
+def test_a_model_is_one_valid_file_with_its_opset_and_card(classifier: bytes, generator: bytes) -> None:
     for data in (classifier, generator):
         model = onnx.load_from_string(data)
         onnx.checker.check_model(model, full_check=True)
@@ -97,29 +103,41 @@ def test_it_is_one_checked_file_of_the_stated_opset_with_its_card(classifier: by
     assert card["honest"] == "yes" and card["contract"] == "1" and card["opset"] == str(OPSET)
 
 
-def test_nothing_of_the_building_machine_is_inside(classifier: bytes, generator: bytes) -> None:
+def test_no_trace_of_the_building_machine_is_inside(classifier: bytes, generator: bytes) -> None:
     home = str(Path(__file__).resolve().parents[1]).encode()
     for data in (classifier, generator):
         for trace in (home, b"site-packages", b".py", b"stack_trace"):
             assert trace not in data
 
 
-def test_no_normalisation_is_left_over_from_training(classifier: bytes) -> None:
+def test_batch_norm_and_dropout_are_folded_away(classifier: bytes) -> None:
     kinds = {node.op_type for node in onnx.load_from_string(classifier).graph.node}
     assert "BatchNormalization" not in kinds and "Dropout" not in kinds
 
 
-def test_a_model_of_other_weights_fails_the_parity_check(classifier: bytes, generator: bytes) -> None:
+def test_a_model_of_other_weights_fails_parity(classifier: bytes, generator: bytes) -> None:
     with pytest.raises(ParityError, match="probabilities differ"):
-        check_classifier(Ensemble([shaken(lambda: Classifier(Net((6, 8, 10))), 9)]).eval(), classifier)
+        check_classifier(Ensemble([randomised(lambda: Classifier(Net((6, 8, 10))), 9)]).eval(), classifier)
     with pytest.raises(ParityError, match="images differ"):
-        check_generator(Drawing(shaken(lambda: Generator(CGAN), 8)).eval(), CGAN.z_dim, generator)
+        check_generator(ImageGenerator(randomised(lambda: Generator(CGAN), 8)).eval(), CGAN.z_dim, generator)
 
 
 def test_a_module_in_training_mode_is_refused() -> None:
     net = Classifier(Net((6, 8, 10)))
     model = Ensemble([net]).train()
     with pytest.raises(ValueError, match="training mode"):
-        from tenfold_onnx.write.export import _export
+        export_module(model, (torch.zeros(2, 28, 28, dtype=torch.uint8),), ["images"], ["probabilities", "label"])
 
-        _export(model, (torch.zeros(2, 28, 28, dtype=torch.uint8),), ["images"], ["probabilities", "label"])
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.floats(0, 1, width=32), min_size=10, max_size=10).filter(any), min_size=1, max_size=5),
+    st.floats(0.1, 10),
+)
+def test_numpy_and_the_graph_temper_alike(weights: list[list[float]], temperature: float) -> None:
+    rows = np.array(weights)
+    probabilities = (rows / rows.sum(1, keepdims=True)).astype(np.float32)
+    in_graph = graphs.tempered(torch.from_numpy(probabilities), temperature).numpy()
+    assert cross_validation.tempered(probabilities, temperature) == pytest.approx(in_graph, abs=1e-5)
+    most_likely = probabilities == probabilities.max(1, keepdims=True)
+    assert (np.where(most_likely, in_graph, 1).min(1) >= in_graph.max(1) - 1e-6).all()  # no label changes

@@ -1,12 +1,12 @@
 """Run tenfold's exported models with numpy and onnxruntime alone.
 
-`Classifier` reads digits, `CanvasClassifier` drawings of any size, `Generator` draws digits. The sub-package
-`write` makes the model files; it needs torch and is imported by name only.
+`Classifier` reads digits, `CanvasClassifier` drawings of any size; `Explainer` shows activations; `Generator` draws
+digits. The sub-package `write` makes the model files. It needs torch, and importing `tenfold_onnx` does not load it.
 """
 
 import os
 
-# onnxruntime from 1.29 on reports its use to Microsoft, and decides as it is loaded. Whoever wants that sets 0.
+# From 1.29 on, onnxruntime reports usage to Microsoft unless this is set before it is imported. Set 0 to allow it.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from tenfold_onnx.contract import BadInput

@@ -1,9 +1,9 @@
-"""What goes into the models and what comes out: the one place where files, names, types and shapes are settled.
+"""What the models take and return: the one place for file names, input and output names, dtypes, shapes and limits.
 
 classifier.onnx, classifier_light.onnx
     images uint8 (N, 28, 28), 0 = background -> probabilities float32 (N, 10), label int64 (N,)
 classifier_explain.onnx
-    the same, and after each convolution activation_1, activation_2, ... float32 (N, channels, side, side)
+    the same, and the output of each convolution: activation_1, activation_2, ... float32 (N, channels, side, side)
 classifier_canvas.onnx
     drawings uint8 (N, H, W), any size, dark on light or light on dark
     -> probabilities float32 (N, 10), label int64 (N,) with -1 where there is no digit,
@@ -23,15 +23,24 @@ CONTRACT_VERSION: Final = "1"
 OPSET: Final = 20
 SIDE: Final = 28
 CLASSES: Final = 10
-LEAST_INK: Final = 0.0008  # share of a drawing: below it is blank, or a speck
-LEAST_EXTENT: Final = 0.1  # a digit's longer side as a share of the drawing's: below it is a dot
-MOST_SEEN: Final = 0.45  # share of inked pixels among the 28x28 that the net sees: above it is a blot
-# Much ink and many steps from black to white between neighbouring pixels are noise, either alone is not. The three
-# are set on Kaggle's 42,000 training digits: none of them is a blot by these, nine are noise; of noise, 99.8 %.
-NOISE_SEEN: Final = 0.34  # share of inked pixels
+NO_DIGIT: Final = -1  # the label where there is no digit to read
+
+# How a drawing becomes the 28x28 image that the net sees.
+BOX: Final = 20  # pixels: MNIST scales a digit's longer side to this, then centres its mass in 28x28
+INK_THRESHOLD: Final = 0.15  # share of the strongest ink above which a pixel counts as part of the digit
+MIN_CONTRAST: Final = 16  # grey levels between background and strongest ink; below it a drawing is blank
+
+# When a drawing holds no digit.
+MIN_INK: Final = 0.0008  # share of a drawing: below it is blank, or a speck
+MIN_EXTENT: Final = 0.1  # a digit's longer side as a share of the drawing's: below it is a dot
+MAX_INKED: Final = 0.45  # share of inked pixels among the 28x28 that the net sees: above it is a blot
+# Noise has much ink and many steps from black to white between neighbouring pixels. A digit may have one, not both.
+# All three limits are set on Kaggle's 42,000 training digits: they reject nine of these, and 99.8 % of noise images.
+NOISE_INKED: Final = 0.34  # share of inked pixels
 NOISE_EDGES: Final = 140.0  # steps from black to white
-MOST_PIXELS: Final = 4096  # of a drawing's side
-NO_DIGIT: Final = -1  # the label where none can be given
+
+MIN_PROBABILITY: Final = 1e-30  # keeps a probability's logarithm finite in float32
+MAX_SIDE: Final = 4096  # pixels of a drawing's side
 
 CLASSIFIER_ONNX: Final = "classifier.onnx"
 LIGHT_ONNX: Final = "classifier_light.onnx"
@@ -41,7 +50,7 @@ GENERATOR_ONNX: Final = "generator.onnx"
 
 CLASSIFIER_INPUTS: Final = ("images",)
 CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
-ACTIVATION: Final = "activation_"  # and a number from 1
+ACTIVATION: Final = "activation_"  # followed by the layer's number, from 1
 CANVAS_INPUTS: Final = ("drawings",)
 CANVAS_OUTPUTS: Final = ("probabilities", "label", "seen", "ink")
 GENERATOR_INPUTS: Final = ("z", "labels")
@@ -49,57 +58,59 @@ GENERATOR_OUTPUTS: Final = ("images",)
 
 
 class BadInput(ValueError):
-    """Something handed to the runtime breaks the contract; the message says what, where and the mend."""
+    """An input that breaks the contract; the message says where, what is wrong and how to fix it."""
 
 
-def checked_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Images as the classifier takes them, uint8 (N, 28, 28); one image (28, 28) becomes a batch of one."""
-    array = _bytes(images, "images")
-    if array.ndim != 3 or array.shape[1:] != (SIDE, SIDE):
-        raise BadInput(f"images: have shape {array.shape} where (N, 28, 28) belongs; reshape or resize them")
-    return np.ascontiguousarray(array)
+def validated_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Images uint8 (N, 28, 28) for the classifier; one image (28, 28) becomes a batch of one. Raises BadInput."""
+    array = np.asarray(images)
+    batch = array[None] if array.ndim == 2 else array
+    if batch.dtype != np.uint8 or batch.ndim != 3 or batch.shape[1:] != (SIDE, SIDE):
+        raise BadInput(f"images: must be uint8 (N, {SIDE}, {SIDE}), got {_dtype_and_shape(array)}")
+    return np.ascontiguousarray(batch)
 
 
-def checked_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Drawings as the canvas classifier takes them, uint8 (N, H, W); one drawing (H, W) becomes a batch of one."""
-    array = _bytes(drawings, "drawings")
-    if array.ndim != 3 or min(array.shape[1:]) < 2:
-        raise BadInput(f"drawings: have shape {array.shape} where (N, H, W) belongs; make them grey, one channel")
-    if max(array.shape[1:]) > MOST_PIXELS:
-        raise BadInput(f"drawings: have shape {array.shape}; scale them to at most {MOST_PIXELS} pixels a side")
-    return np.ascontiguousarray(array)
+def validated_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    """Drawings uint8 (N, H, W) for the canvas classifier; one drawing (H, W) becomes a batch of one. Raises BadInput.
+
+    H and W are from 2 to MAX_SIDE.
+    """
+    array = np.asarray(drawings)
+    batch = array[None] if array.ndim == 2 else array
+    if batch.dtype != np.uint8 or batch.ndim != 3 or min(batch.shape[1:]) < 2 or max(batch.shape[1:]) > MAX_SIDE:
+        raise BadInput(
+            f"drawings: must be uint8 (N, H, W), one grey channel, H and W from 2 to {MAX_SIDE}, "
+            f"got {_dtype_and_shape(array)}"
+        )
+    return np.ascontiguousarray(batch)
 
 
-def _bytes(values: npt.ArrayLike, name: str) -> npt.NDArray[np.uint8]:
-    """As uint8, a single picture as a batch of one."""
-    array = np.asarray(values)
-    if array.dtype != np.uint8:
-        raise BadInput(f"{name}: are {array.dtype} where uint8 0..255 belongs; scale and cast them")
-    return array[None] if array.ndim == 2 else array
-
-
-def checked_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Labels as the generator takes them, int64 (N,) in 0..9; a single number becomes a batch of one."""
+def validated_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Labels int64 (N,) in 0..9 for the generator; a single integer becomes a batch of one. Raises BadInput."""
     array = np.atleast_1d(np.asarray(labels))
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
-        raise BadInput(f"labels: are {array.dtype} {array.shape} where whole numbers (N,) belong")
-    if array.min() < 0 or array.max() >= CLASSES:
-        wrong = array[(array < 0) | (array >= CLASSES)][0]
-        raise BadInput(f"labels: hold {wrong}, and only the digits 0..9 can be asked for")
+        raise BadInput(f"labels: must be integers (N,), got {_dtype_and_shape(array)}")
+    outside = array[(array < 0) | (array >= CLASSES)]
+    if outside.size:
+        raise BadInput(f"labels: must be digits 0..9, got {outside[0]}")
     return array.astype(np.int64)
 
 
-def checked_share(share: Any, name: str) -> float:
-    """A number from 0 to 1."""
+def validated_share(share: Any, name: str) -> float:
+    """A number from 0 to 1. Raises BadInput, whose message calls it `name`."""
     if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
-        raise BadInput(f"{name}: is {share!r} where a number from 0 to 1 belongs")
+        raise BadInput(f"{name}: must be a number from 0 to 1, got {share!r}")
     return float(share)
 
 
-def checked_seed(seed: Any) -> int:
-    """A seed as numpy takes it: a whole number from 0."""
+def validated_seed(seed: Any) -> int:
+    """A seed that numpy takes: an integer ≥ 0. Raises BadInput."""
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise BadInput(f"seed: is {seed!r} where a whole number from 0 belongs")
+        raise BadInput(f"seed: must be an integer ≥ 0, got {seed!r}")
     return int(seed)
+
+
+def _dtype_and_shape(array: npt.NDArray[Any]) -> str:
+    return f"{array.dtype} {array.shape}"

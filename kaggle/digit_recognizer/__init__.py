@@ -1,5 +1,5 @@
-"""The competition "digit-recognizer": its file formats, on numpy alone or with pandas' speed.
+"""The competition "digit-recognizer": its file formats, and a client around the `kaggle` command.
 
-`rows` is the contract for a CSV of digits, `files` reads the competition's own set of files,
-`submission` writes and reads what is handed in.
+`rows` defines and reads a CSV of digits with numpy alone, `files` reads the competition's own files fast, `submission`
+reads and writes submissions. `client`, `download` and `kernel` talk to Kaggle.
 """

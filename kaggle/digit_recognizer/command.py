@@ -1,11 +1,10 @@
-"""The installed `kaggle` command, in a process of its own and under a time limit: it has none itself.
+"""Calls of the installed `kaggle` command, each in a process of its own and under a time limit.
 
-Its exit code proves little (several failures end with 0), so what it said is always looked at as well.
+Its exit code proves little, since several failures end with 0. Its output must be read as well.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -14,43 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from digit_recognizer import credentials
+from digit_recognizer.limits import check_limit
 
 
 class NotInstalled(RuntimeError):
-    """The `kaggle` command is missing; the message says how to get it."""
-
-
-class BadLimit(ValueError):
-    """A time limit can't be one; the message says which."""
+    """The `kaggle` command is missing; the message says how to install it."""
 
 
 @dataclass(frozen=True)
-class Finished:
-    """How a call ended."""
+class Result:
+    """Exit code and output of a call."""
 
-    code: int | None  # None: its time was up and it was killed
-    stdout: str  # without credentials, as is
+    code: int | None  # None: killed at its time limit
+    stdout: str  # credentials hidden
     stderr: str
 
-    def said(self) -> str:
-        """All it said, in one line for people."""
+    def message(self) -> str:
+        """All output on one line."""
         return " ".join(f"{self.stdout} {self.stderr}".split())
 
 
-def checked_limit(name: str, seconds: float) -> float:
-    """`seconds`, if it can be a time limit. Raises BadLimit, which calls it by its option's `name`."""
-    if not 0 < seconds < math.inf:  # which also refuses nan
-        raise BadLimit(f"--{name.replace('_', '-')}: is {seconds:g} where a number of seconds above 0 belongs")
-    return seconds
-
-
-def call(*arguments: str, limit_s: float) -> Finished:
+def call(*arguments: str, limit_s: float) -> Result:
     """Run `kaggle ARGUMENTS` for at most `limit_s` seconds.
 
-    Ctrl-C does not reach it: KeyboardInterrupt comes out of here once it is killed, and the caller finds out
-    what it had done by then. Raises NotInstalled or BadLimit.
+    Ctrl-C kills the command and raises KeyboardInterrupt; the caller must find out what was done by then.
+    Raises NotInstalled or BadLimit.
     """
-    checked_limit("limit_s", limit_s)
+    check_limit("limit_s", limit_s)
     executable = Path(sys.executable).parent / ("kaggle.exe" if sys.platform == "win32" else "kaggle")
     if not executable.is_file():
         raise NotInstalled("the kaggle command is not installed beside this Python; pip install 'tenfold[kaggle]'")
@@ -64,23 +53,23 @@ def call(*arguments: str, limit_s: float) -> Finished:
         text=True,
         encoding="utf-8",
         errors="replace",
-        start_new_session=True,
-    ) as running:
+        start_new_session=True,  # so that Ctrl-C reaches only this process
+    ) as process:
         try:
-            stdout, stderr = running.communicate(timeout=limit_s)
-            code: int | None = running.returncode
+            stdout, stderr = process.communicate(timeout=limit_s)
+            code: int | None = process.returncode
         except subprocess.TimeoutExpired:
-            _kill(running)
-            stdout, stderr = running.communicate()
+            _kill(process)
+            stdout, stderr = process.communicate()
             code = None
         except BaseException:
-            _kill(running)
+            _kill(process)
             raise
-    return Finished(code, credentials.blotted(stdout), credentials.blotted(stderr))
+    return Result(code, credentials.redacted(stdout), credentials.redacted(stderr))
 
 
-def _kill(running: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[str]) -> None:
     if sys.platform == "win32":
-        running.kill()
+        process.kill()
     else:
-        os.killpg(running.pid, signal.SIGKILL)  # its own session, see above
+        os.killpg(process.pid, signal.SIGKILL)  # the whole session

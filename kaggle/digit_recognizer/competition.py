@@ -1,4 +1,4 @@
-"""The competition in a few constants."""
+"""The competition's names and numbers."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ ARCHIVE: Final = f"{SLUG}.zip"
 TRAIN, TEST, SAMPLE_SUBMISSION = "train.csv", "test.csv", "sample_submission.csv"
 TRAIN_ROWS: Final = 42_000
 TEST_ROWS: Final = 28_000
-DAILY_SUBMISSIONS: Final = 5  # by UTC's clock
+DAILY_SUBMISSIONS: Final = 5  # per day in UTC

@@ -1,4 +1,4 @@
-"""The competition's own files, as Kaggle serves them: a zip, or its CSVs unpacked in a folder."""
+"""The competition's files as arrays: from Kaggle's zip, or from a folder with its CSVs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from digit_recognizer.rows import (
     Parsed,
     check_end,
     in_range,
-    opened,
+    open_stream,
     read_header,
     read_rows,
 )
@@ -36,20 +36,20 @@ ROWS_PER_CHUNK: Final = 2048  # about 13 MB of int64 at a time
 
 @dataclass(frozen=True)
 class Files:
-    """What the competition hands out, as plain arrays."""
+    """The competition's data."""
 
     train_images: npt.NDArray[np.uint8]  # (42000, 28, 28)
     train_labels: npt.NDArray[np.int64]  # (42000,) in 0..9
     test_images: npt.NDArray[np.uint8]  # (28000, 28, 28)
 
 
-def found(folder: Path) -> Path | None:
-    """Where the competition's files are: `folder` itself (CSVs), a zip in it, `folder` as a zip, or None.
+def find(folder: Path) -> Path | None:
+    """The path to `read`: `folder` itself if it is a zip or has the CSVs, the zip in it, or None.
 
-    The unpacked CSVs are taken before the zip. One of the two without the other is refused.
+    The CSVs are preferred to the zip. Raises DamagedFile where only one of the two CSVs is there.
     """
     if folder.suffix.lower() == ".csv" and folder.is_file():
-        raise DamagedFile(f"{folder}: is one file where the folder with {TRAIN} and {TEST} belongs; give that")
+        raise DamagedFile(f"{folder}: must be the folder with {TRAIN} and {TEST}, got one file; give the folder")
     if folder.is_file():
         return folder
     present = [name for name in (TRAIN, TEST) if (folder / name).is_file()]
@@ -63,42 +63,39 @@ def found(folder: Path) -> Path | None:
     return None
 
 
-def read(place: Path) -> Files:
-    """Read and check train.csv and test.csv at `place`, which `found` gave.
+def read(path: Path) -> Files:
+    """Read and check train.csv and test.csv at `path`, a zip or a folder that `find` returned.
 
-    Raises DamagedFile with one sentence that names file, line and column.
+    Raises DamagedFile with file, line and column.
     """
-    if place.is_file():
+    if path.is_file():
         try:
-            with zipfile.ZipFile(place) as archive:
-                _check_entries(archive, place)
-                return _read_set(lambda name: lambda: archive.open(name), set(archive.namelist()), f"{place}: ")
+            with zipfile.ZipFile(path) as archive:
+                _check_entries(archive, path)
+                return _read_set(lambda name: lambda: archive.open(name), set(archive.namelist()), f"{path}: ")
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
             if isinstance(error, OSError) and error.filename is not None:  # it could not even be opened
                 raise
-            raise DamagedFile(f"{place}: is no whole zip archive ({error}); download it again") from error
-        except (
-            RuntimeError,
-            NotImplementedError,
-        ) as error:  # what zipfile raises for encryption and odd methods
-            raise DamagedFile(f"{place}: can't be unpacked ({error}); download it again") from error
-    names = {file.name for file in place.iterdir()}
-    return _read_set(lambda name: lambda: (place / name).open("rb"), names, f"{place}/")
+            raise DamagedFile(f"{path}: is not a complete zip archive ({error}); download it again") from error
+        except (RuntimeError, NotImplementedError) as error:  # raised for encryption and unknown compression
+            raise DamagedFile(f"{path}: cannot be unpacked ({error}); download it again") from error
+    names = {file.name for file in path.iterdir()}
+    return _read_set(lambda name: lambda: (path / name).open("rb"), names, f"{path}/")
 
 
-def _check_entries(archive: zipfile.ZipFile, place: Path) -> None:
+def _check_entries(archive: zipfile.ZipFile, path: Path) -> None:
     for name in archive.namelist():
-        path = PureWindowsPath(name)  # which splits at / and at \\
-        if ".." in path.parts or path.anchor:
-            raise DamagedFile(f"{place}: entry {name!r} climbs out of the archive's folder; don't use this file")
+        entry = PureWindowsPath(name)  # splits at / and at \\
+        if ".." in entry.parts or entry.anchor:
+            raise DamagedFile(f"{path}: entry {name!r} points outside the archive; do not use this file")
     for name in (TRAIN, TEST):
         if name not in archive.namelist():
-            raise DamagedFile(f"{place}: holds no {name}; download the competition's {ARCHIVE} again")
+            raise DamagedFile(f"{path}: has no {name}; download the competition's {ARCHIVE} again")
 
 
 def _read_set(openers: Callable[[str], Opener], names: set[str], prefix: str) -> Files:
     parts = [(openers(TRAIN), prefix + TRAIN, True), (openers(TEST), prefix + TEST, False)]
-    with ThreadPoolExecutor(len(parts)) as threads:  # pandas' parser lets go of the interpreter lock
+    with ThreadPoolExecutor(len(parts)) as threads:  # pandas' parser releases the interpreter lock
         fast = list(threads.map(lambda part: _read_fast(*part), parts))
     (train_images, train_labels), (test_images, _) = (
         read_rows(*part) if digits is None else digits for part, digits in zip(parts, fast, strict=True)
@@ -106,11 +103,11 @@ def _read_set(openers: Callable[[str], Opener], names: set[str], prefix: str) ->
     if SAMPLE_SUBMISSION in names:
         with openers(SAMPLE_SUBMISSION)() as stream:
             lines = io.TextIOWrapper(stream, "utf-8-sig", errors="replace", newline="")
-            asked = len(submission.parse(lines, prefix + SAMPLE_SUBMISSION))
-        if asked != len(test_images):
+            expected = len(submission.parse(lines, prefix + SAMPLE_SUBMISSION))
+        if expected != len(test_images):
             raise DamagedFile(
-                f"{prefix}{TEST}: has {len(test_images)} rows where {SAMPLE_SUBMISSION} asks for {asked}; "
-                "one of the two is cut, download both again"
+                f"{prefix}{TEST}: must have {expected} rows, as {SAMPLE_SUBMISSION} has, got {len(test_images)}; "
+                "one of the two is cut off, download both again"
             )
     return Files(train_images, cast("npt.NDArray[np.int64]", train_labels), test_images)
 
@@ -121,13 +118,13 @@ def read_digits(opener: Opener, name: str, labelled: bool | None) -> Parsed:
 
 
 def _read_fast(opener: Opener, name: str, labelled: bool | None) -> Parsed | None:
-    """What pandas makes of the rows, or None where anything is off, which the careful reader then judges."""
+    """The rows as pandas parses them, or None where anything is doubtful, which `read_rows` must then check."""
     blocks: list[npt.NDArray[np.uint8]] = []
     labels: list[npt.NDArray[np.int64]] = []
-    with opened(opener, name) as stream:
+    with open_stream(opener, name) as stream:
         has_label = read_header(stream, name, labelled)
         try:
-            # No dtype: pandas casts 257 to uint8 1 without a word. Read wide, check, then cast.
+            # No dtype, since pandas silently casts 257 to uint8 1: read as int64, check, then cast.
             for chunk in pd.read_csv(stream, header=None, chunksize=ROWS_PER_CHUNK, low_memory=False):
                 if chunk.shape[1] != len(PIXELS) + has_label or set(chunk.dtypes) != {np.dtype(np.int64)}:
                     return None

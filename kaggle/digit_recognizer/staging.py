@@ -1,4 +1,4 @@
-"""A folder beside the goal, in which what is fetched or unpacked lies until it is whole."""
+"""A temporary folder beside the destination, in which a download or an unpacked file stays until it is complete."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-LOCK: Final = ".lock"  # held while the folder is in use, so that one whose process was killed can be told
+LOCK: Final = ".lock"  # held while the folder is in use, which tells it from one that a killed process left
 
 
 @contextmanager
 def staging_folder(folder: Path, prefix: str) -> Iterator[Path]:
-    """A new folder in `folder`, removed at the end; those that killed processes left there are removed first."""
-    from filelock import FileLock, Timeout  # of the extras: whoever only runs models has none
+    """A new folder in `folder`, removed at the end. Folders that killed processes left there are removed first."""
+    from filelock import FileLock, Timeout  # an extra, which running the models does not need
 
-    for left in folder.glob(f"{prefix}*"):
-        with contextlib.suppress(Timeout, OSError), FileLock(left / LOCK, timeout=0):
-            shutil.rmtree(left, ignore_errors=True)
+    for leftover in folder.glob(f"{prefix}*"):
+        with contextlib.suppress(Timeout, OSError), FileLock(leftover / LOCK, timeout=0):
+            shutil.rmtree(leftover, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=prefix, dir=folder) as name, FileLock(Path(name) / LOCK):
         yield Path(name)

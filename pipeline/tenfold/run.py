@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+import numpy.typing as npt
+
 from tenfold.data import overlap
 from tenfold.data.digits import Digits
 from tenfold.data.folds import stratified
@@ -88,48 +91,56 @@ def run(
         if finished(path) is not None and plan.is_done():
             print(f"{path} is complete already; --fresh runs it anew")
             return _summarise(path, load_run_metrics(folder))
-        if cut_rates is not None:
-            _order_rate_cuts(plan, cut_rates)
         record_digits(folder, record, notes)
         fold_of = stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
         plan.require_full_batches(fold_of)
         if parent:
             warm_start.guard(parent, digits, fold_of, test)
-        earlier_s = elapsed_seconds(folder.epoch_log.read())
+        if cut_rates is not None:
+            _order_rate_cuts(plan, cut_rates)
         with training(plan, tensorboard=tensorboard, cluster=cluster) as run_round:
+            started -= elapsed_seconds(folder.epoch_log.read())  # earlier starts count
             run_round(plan.fold_generator_tasks(digits, fold_of))
             run_round(plan.net_tasks(digits, fold_of, parent))
             if only:
                 return None
             test = judge.with_labels(test, settings.data)  # for scores alone, once everything is chosen
             run_round(plan.scoring_tasks(test))
-        nets = TrainedNets.load(folder, settings)
-        oof, temperature = out_of_fold(folder, digits, fold_of, settings.nets)
-        models = export_models(nets, temperature)
-        write_models(path, models)
-        predicted = write_submission(folder, test, nets.ensemble, temperature)
-        epochs = folder.epoch_log.read()
-        metrics = RunMetrics(
-            source=settings.data.source,
-            honest=record.overlap.honest,
-            cross_validation=oof.cross_validation(),
-            judge=judge.verdict(predicted, test),
-            judge_light=judge.verdict(predict_light(folder, test), test),
-            generator=score_generator(folder, settings, nets.light, nets.generator, digits, test),
-            temperature=temperature,
-            collapsed=tuple(plan.collapsed()),
-            overlap=record.overlap,
-            rate_cuts={place.name: cuts for place in plan.folders() if (cuts := rate_cuts(place))},
-            seconds=seconds_by_stage(epochs) | {"total": round(earlier_s + time.monotonic() - started, 1)},
-        )
-        pictures = Pictures.choose(oof, digits, fold_of)
-        for result in (oof, pictures, metrics):
-            result.save(folder)
-        write_models(path, models, model_cards(settings, metrics, record, folder.read_json(ENVIRONMENT)))
-        generator_film.write(folder, settings.cgan, epochs)
-        write_report(FinishedRun(folder, settings, metrics, record, oof, pictures, epochs))
-        finish(path, ARTEFACTS, {})
-        return _summarise(path, metrics)
+        return _summarise(path, _evaluate_and_export(plan, digits, fold_of, test, record, started))
+
+
+def _evaluate_and_export(
+    plan: Plan, digits: Digits, fold_of: npt.NDArray[np.int64], test: Digits, record: DataRecord, started: float
+) -> RunMetrics:
+    """From trained nets to a submission, models, metrics and the report."""
+    settings, folder = plan.settings, plan.folder
+    nets = TrainedNets.load(folder, settings)
+    oof, temperature = out_of_fold(folder, digits, fold_of, settings.nets)
+    models = export_models(nets, temperature)
+    write_models(folder.path, models)
+    predicted = write_submission(folder, test, nets.ensemble, temperature)
+    epochs = folder.epoch_log.read()
+    metrics = RunMetrics(
+        source=settings.data.source,
+        honest=record.overlap.honest,
+        cross_validation=oof.cross_validation(),
+        judge=judge.verdict(predicted, test),
+        judge_light=judge.verdict(predict_light(folder, test), test),
+        generator=score_generator(folder, settings, nets.light, nets.generator, digits, test),
+        temperature=temperature,
+        collapsed=tuple(plan.collapsed()),
+        overlap=record.overlap,
+        rate_cuts={place.name: cuts for place in plan.folders() if (cuts := rate_cuts(place))},
+        seconds=seconds_by_stage(epochs) | {"total": round(time.monotonic() - started, 1)},
+    )
+    pictures = Pictures.choose(oof, digits, fold_of)
+    for result in (oof, pictures, metrics):
+        result.save(folder)
+    write_models(folder.path, models, model_cards(settings, metrics, record, folder.read_json(ENVIRONMENT)))
+    generator_film.write(folder, settings.cgan, epochs)
+    write_report(FinishedRun(folder, settings, metrics, record, oof, pictures, epochs))
+    finish(folder.path, ARTEFACTS, {})
+    return metrics
 
 
 def load_digits(settings: Settings, parent: Parent | None) -> tuple[Digits, Digits, DataRecord, list[str]]:

@@ -1,4 +1,4 @@
-// Draw a digit with the generator and read it with the light classifier:
+// Draw a digit with the generator, and read it with the light classifier:
 //     npm install && node draw_and_read.mjs generator.onnx classifier_light.onnx 7
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
@@ -15,7 +15,7 @@ const { images } = await generator.run({ z, labels }); // uint8 [1, 28, 28]
 const { probabilities, label } = await classifier.run({ images });
 
 for (let row = 0; row < 28; row += 2) {
-  // two pixel rows a line, since characters are about twice as high as wide
+  // two pixel rows per line, since a character is about twice as high as wide
   const line = Array.from({ length: 28 }, (_, x) => images.data[row * 28 + x] + images.data[(row + 1) * 28 + x]);
   console.log(line.map((ink) => ' .:*#'[Math.min(4, Math.floor(ink / 102))]).join(''));
 }

@@ -1,1 +1,1 @@
-"""A page to draw on: the models at work, served to this machine's own browser. Needs starlette and uvicorn."""
+"""A web page to draw on, which runs the models and is served to this machine only. Needs starlette and uvicorn."""

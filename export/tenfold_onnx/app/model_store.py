@@ -1,4 +1,4 @@
-"""The models that the page offers: every folder that holds a run's models, opened when first asked for."""
+"""The models that the page offers: one entry per folder of a run, loaded at first use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy.typing as npt
 from tenfold_onnx.contract import CANVAS_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX, SIDE, BadInput
 from tenfold_onnx.runtime import CanvasClassifier, Classifier, Explainer, Generator
 
-PATCH: Final = 4  # side of the square that occlusion covers, pixels
+PATCH: Final = 4  # pixels: side of the square that occlusion covers
 
 
 @dataclass(frozen=True)
 class Models:
-    """What one folder holds."""
+    """The models of one folder."""
 
     canvas: CanvasClassifier
     light: Classifier
@@ -28,75 +28,73 @@ class Models:
 
 
 class ModelStore:
-    """Folders of models by name. One thread a call: many callers share the cores."""
+    """Folders of models by name. Each model runs on one thread, since many requests share the cores."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = {_name(folder, folders): folder for folder in folders}
-        self._opened: dict[str, Models] = {}
+        self._loaded: dict[str, Models] = {}
         self._lock = threading.Lock()
 
     def models(self, name: str) -> Models:
-        """Those of the folder `name`. Raises BadInput where there is none such, or a file in it is no such model."""
+        """The models of the folder called `name`. Raises BadInput for an unknown name or a damaged file."""
         folder = self.folders.get(name)
         if folder is None:
-            raise BadInput(f"model: there is no {name!r}; there are {', '.join(self.folders)}")
+            raise BadInput(f"model: there is no {name!r}; choose from {', '.join(self.folders)}")
         with self._lock:
-            if name not in self._opened:
-                self._opened[name] = Models(
+            if name not in self._loaded:
+                self._loaded[name] = Models(
                     CanvasClassifier(folder / CANVAS_ONNX, threads=1),
                     Classifier(folder / LIGHT_ONNX, threads=1),
                     Explainer(folder / EXPLAIN_ONNX, threads=1),
                     Generator(folder / GENERATOR_ONNX, threads=1),
                 )
-            return self._opened[name]
+            return self._loaded[name]
 
     def card(self, name: str) -> dict[str, str]:
-        """What a person should know before believing an answer."""
+        """The model card: scores, training data, honest or leaked."""
         return self.models(name).canvas.card
 
 
-def found(places: Sequence[Path]) -> list[Path]:
-    """The folders with a page's models: those of `places`, and the folders in them, newest first. Raises BadInput."""
+def find_model_folders(paths: Sequence[Path]) -> list[Path]:
+    """The folders with a page's models: `paths` themselves and the folders in them, newest first. Raises BadInput."""
     folders: list[Path] = []
-    for place in places:
-        if not place.is_dir():
-            raise BadInput(f"{place}: is no folder; give the folder of a run, or one that holds runs")
-        inside = sorted(folder for folder in place.iterdir() if folder.is_dir())
-        folders += [folder for folder in (place, *inside) if (folder / CANVAS_ONNX).is_file()]
+    for path in paths:
+        if not path.is_dir():
+            raise BadInput(f"{path}: is not a folder; give a run's folder, or a folder of runs")
+        inside = sorted(folder for folder in path.iterdir() if folder.is_dir())
+        folders += [folder for folder in (path, *inside) if (folder / CANVAS_ONNX).is_file()]
     if not folders:
         raise BadInput(
-            f"{', '.join(map(str, places))}: holds no {CANVAS_ONNX}; "
-            "make one with `tenfold run`, or `tenfold export RUN`"
+            f"{', '.join(map(str, paths))}: has no {CANVAS_ONNX}; make one with `tenfold run`, or `tenfold export RUN`"
         )
     return sorted(folders, key=lambda folder: -(folder / CANVAS_ONNX).stat().st_mtime)
 
 
-def occlusion(classifier: Classifier, seen: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.float32]:
-    """How much of `label`'s probability each square of `seen` uint8 (28, 28) carries: float32 (7, 7).
+def occlusion(classifier: Classifier, image: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.float32]:
+    """An occlusion map float32 (7, 7): how much `label`'s probability falls when a 4x4 square of `image` is covered.
 
-    M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014: cover a square, and
-    see what the probability falls by.
+    `image` is uint8 (28, 28). M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
     """
     squares = SIDE // PATCH
-    covered = np.repeat(seen[None], squares * squares + 1, 0)
-    for place in range(squares * squares):
-        row, column = (PATCH * part for part in divmod(place, squares))
-        covered[place, row : row + PATCH, column : column + PATCH] = 0
-    said = classifier.predict(covered).probabilities[:, label]
-    fall: npt.NDArray[np.float32] = (said[-1] - said[:-1]).reshape(squares, squares)
+    covered = np.repeat(image[None], squares * squares + 1, 0)  # the last one stays uncovered
+    for index in range(squares * squares):
+        row, column = (PATCH * cell for cell in divmod(index, squares))
+        covered[index, row : row + PATCH, column : column + PATCH] = 0
+    probabilities = classifier.predict(covered).probabilities[:, label]
+    fall: npt.NDArray[np.float32] = (probabilities[-1] - probabilities[:-1]).reshape(squares, squares)
     return fall
 
 
-def pictures(activation: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.uint8]:
-    """The `most` liveliest channels of float32 (C, side, side) as grey pictures, uint8 (n, side, side)."""
-    liveliest = np.argsort(-activation.std((1, 2)), kind="stable")[:most]
-    chosen = activation[np.sort(liveliest)]
+def channel_images(activation: npt.NDArray[np.float32], most: int) -> npt.NDArray[np.uint8]:
+    """The `most` channels that vary most, as grey images uint8 (n, side, side), of float32 (C, side, side)."""
+    most_active = np.argsort(-activation.std((1, 2)), kind="stable")[:most]
+    chosen = activation[np.sort(most_active)]
     peak = max(float(chosen.max()), 1e-6)
     grey: npt.NDArray[Any] = np.clip(chosen / peak * 255, 0, 255)
     return grey.astype(np.uint8)
 
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
-    """The folder's own name, or more of its path where that is taken."""
-    alike = [other for other in folders if other.name == folder.name]
-    return folder.resolve().name if len(alike) == 1 else str(folder)
+    """The folder's own name, or its path where another folder has the same name."""
+    same_name = [other for other in folders if other.name == folder.name]
+    return folder.resolve().name if len(same_name) == 1 else str(folder)

@@ -1,4 +1,4 @@
-"""The page's server: a handful of calls, each a small question to the models. For 127.0.0.1 alone."""
+"""The page's server: a few API calls that run the models. For 127.0.0.1 only."""
 
 from __future__ import annotations
 
@@ -20,117 +20,116 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tenfold_onnx.app.model_store import ModelStore, occlusion, pictures
-from tenfold_onnx.contract import MOST_PIXELS, BadInput
+from tenfold_onnx.app.model_store import ModelStore, channel_images, occlusion
+from tenfold_onnx.contract import MAX_SIDE, BadInput
 
 STATIC: Final = Path(__file__).with_name("static")
-MOST_BYTES: Final = 1_000_000  # of a request: a drawing is 78,400
-MOST_DIGITS: Final = 100  # drawn a call
-CHANNELS: Final = 12  # pictures a layer
+MAX_BYTES: Final = 1_000_000  # of a request; a drawing of the page's is 78,400
+MAX_DIGITS: Final = 100  # drawn per request
+CHANNELS: Final = 12  # shown per layer
 
-Answer = dict[str, Any]
+Json = dict[str, Any]
 
 
-def application(shelf: ModelStore) -> Starlette:
-    """The page and its calls, answered by the models of `shelf`."""
+def application(store: ModelStore) -> Starlette:
+    """The page and its API, with the models of `store`."""
 
-    def call(work: Callable[[ModelStore, dict[str, Any]], Answer]) -> Callable[[Request], Any]:
-        async def answer(request: Request) -> Response:
+    def endpoint(handle: Callable[[ModelStore, Json], Json]) -> Callable[[Request], Any]:
+        async def respond(request: Request) -> Response:
             try:
-                asked = json.loads(await _body(request))
-                if not isinstance(asked, dict):
-                    raise BadInput("request: is no JSON object")
-                return JSONResponse(await run_in_threadpool(work, shelf, asked))
+                query = json.loads(await _body(request))
+                if not isinstance(query, dict):
+                    raise BadInput("request: must be a JSON object")
+                return JSONResponse(await run_in_threadpool(handle, store, query))
             except _TooLarge:
-                return JSONResponse({"error": f"request: is larger than {MOST_BYTES:,} bytes"}, 413)
-            except (BadInput, ValueError) as error:  # ValueError: no JSON, no UTF-8
+                return JSONResponse({"error": f"request: must be at most {MAX_BYTES:,} bytes"}, 413)
+            except (BadInput, ValueError) as error:  # ValueError: not JSON, not UTF-8, not base64
                 return JSONResponse({"error": str(error)}, 400)
 
-        return answer
+        return respond
 
     async def models(_: Request) -> Response:
-        names = list(shelf.folders)
-        return JSONResponse([{"name": name, "card": await run_in_threadpool(shelf.card, name)} for name in names])
+        names = list(store.folders)
+        return JSONResponse([{"name": name, "card": await run_in_threadpool(store.card, name)} for name in names])
 
     routes = [
         Route("/api/models", models),
         *(
-            Route(f"/api/{name}", call(work), methods=["POST"])
-            for name, work in (("read", _read), ("explain", _explain), ("generate", _generate), ("walk", _walk))
+            Route(f"/api/{name}", endpoint(handle), methods=["POST"])
+            for name, handle in (("read", _read), ("explain", _explain), ("generate", _generate), ("walk", _walk))
         ),
         Mount("/", StaticFiles(directory=STATIC, html=True)),
     ]
-    here = ["127.0.0.1", "localhost", "[::1]"]
-    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, here), Middleware(_Guarded)])
+    hosts = ["127.0.0.1", "localhost", "[::1]"]
+    return Starlette(routes=routes, middleware=[Middleware(TrustedHostMiddleware, hosts), Middleware(_SameOrigin)])
 
 
-def _read(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
-    """What is on a drawing."""
-    said = shelf.models(_text(asked, "model")).canvas.predict(_drawing(asked))
+def _read(store: ModelStore, query: Json) -> Json:
+    """Label and probabilities of a drawing."""
+    prediction = store.models(_text(query, "model")).canvas.predict(_drawing(query))
     return {
-        "label": int(said.label[0]),
-        "probabilities": [round(float(p), 5) for p in said.probabilities[0]],
-        "seen": _packed(said.seen[0]),
-        "ink": round(float(said.ink[0]), 5),
+        "label": int(prediction.label[0]),
+        "probabilities": [round(float(p), 5) for p in prediction.probabilities[0]],
+        "seen": _base64(prediction.seen[0]),
+        "ink": round(float(prediction.ink[0]), 5),
     }
 
 
-def _explain(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
-    """Which parts of a drawing mattered, and what each layer makes of it."""
-    models = shelf.models(_text(asked, "model"))
-    said = models.canvas.predict(_drawing(asked))
-    seen, label = said.seen[0], int(said.label[0])
-    layers = [pictures(layer[0], CHANNELS) for layer in models.explain.activations(seen)]
+def _explain(store: ModelStore, query: Json) -> Json:
+    """An occlusion map and the layers' activations of a drawing."""
+    models = store.models(_text(query, "model"))
+    prediction = models.canvas.predict(_drawing(query))
+    seen, label = prediction.seen[0], int(prediction.label[0])
+    layers = [channel_images(layer[0], CHANNELS) for layer in models.explain.activations(seen)]
     return {
         "label": label,
-        "seen": _packed(seen),
+        "seen": _base64(seen),
         "occlusion": None if label < 0 else occlusion(models.light, seen, label).round(5).tolist(),
-        "layers": [{"side": layer.shape[1], "pictures": [_packed(picture) for picture in layer]} for layer in layers],
+        "layers": [{"side": layer.shape[1], "channels": [_base64(channel) for channel in layer]} for layer in layers],
     }
 
 
-def _generate(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
+def _generate(store: ModelStore, query: Json) -> Json:
     """New digits."""
-    text = _text(asked, "labels")
-    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
-        raise BadInput(f"labels: take one to {MOST_DIGITS} digits 0..9")
-    images = shelf.models(_text(asked, "model")).generator.generate(
-        [int(digit) for digit in text], asked.get("seed", 0)
-    )
-    return {"images": [_packed(image) for image in images]}
+    labels = _text(query, "labels")
+    if not (labels.isascii() and labels.isdigit() and len(labels) <= MAX_DIGITS):
+        raise BadInput(f"labels: must be 1 to {MAX_DIGITS} digits 0..9")
+    generator = store.models(_text(query, "model")).generator
+    images = generator.generate([int(digit) for digit in labels], query.get("seed", 0))
+    return {"images": [_base64(image) for image in images]}
 
 
-def _walk(shelf: ModelStore, asked: dict[str, Any]) -> Answer:
-    """A digit on its way from one seed's look to another's."""
-    steps = asked.get("steps", 2)
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= MOST_DIGITS:
-        raise BadInput(f"steps: take a whole number from 2 to {MOST_DIGITS}")
-    generator = shelf.models(_text(asked, "model")).generator
-    images = generator.walk(asked.get("label", -1), (asked.get("from", 0), asked.get("to", 1)), steps)
-    return {"images": [_packed(image) for image in images]}
+def _walk(store: ModelStore, query: Json) -> Json:
+    """Images of one digit between the latent vectors of two seeds."""
+    steps = query.get("steps", 2)
+    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= MAX_DIGITS:
+        raise BadInput(f"steps: must be an integer from 2 to {MAX_DIGITS}")
+    generator = store.models(_text(query, "model")).generator
+    images = generator.walk(query.get("label", -1), (query.get("from", 0), query.get("to", 1)), steps)
+    return {"images": [_base64(image) for image in images]}
 
 
-def _drawing(asked: dict[str, Any]) -> npt.NDArray[np.uint8]:
-    """The drawing of a request: width, height, and base64 of its grey levels, row by row."""
-    width, height = asked.get("width"), asked.get("height")
+def _drawing(query: Json) -> npt.NDArray[np.uint8]:
+    """The drawing uint8 (height, width) of a request, which holds base64 of the grey levels, row by row."""
+    width, height = query.get("width"), query.get("height")
     for name, side in (("width", width), ("height", height)):
-        if isinstance(side, bool) or not isinstance(side, int) or not 2 <= side <= MOST_PIXELS:
-            raise BadInput(f"{name}: takes a whole number from 2 to {MOST_PIXELS}")
+        if isinstance(side, bool) or not isinstance(side, int) or not 2 <= side <= MAX_SIDE:
+            raise BadInput(f"{name}: must be an integer from 2 to {MAX_SIDE}")
     assert isinstance(width, int) and isinstance(height, int)
-    grey = base64.b64decode(_text(asked, "grey"), validate=True)
+    grey = base64.b64decode(_text(query, "grey"), validate=True)
     if len(grey) != width * height:
-        raise BadInput(f"grey: holds {len(grey):,} bytes where {width * height:,} belong")
+        raise BadInput(f"grey: must be width × height = {width * height:,} bytes, got {len(grey):,}")
     return np.frombuffer(grey, np.uint8).reshape(height, width)
 
 
-def _text(asked: dict[str, Any], name: str) -> str:
-    value = asked.get(name)
+def _text(query: Json, name: str) -> str:
+    value = query.get(name)
     if not isinstance(value, str):
-        raise BadInput(f"{name}: takes text")
+        raise BadInput(f"{name}: must be a string")
     return value
 
 
-def _packed(image: npt.NDArray[np.uint8]) -> str:
+def _base64(image: npt.NDArray[np.uint8]) -> str:
     return base64.b64encode(image.tobytes()).decode()
 
 
@@ -139,18 +138,18 @@ class _TooLarge(Exception):
 
 
 async def _body(request: Request) -> bytes:
-    """The request's body, counted as it comes: its own word on its length may be wrong."""
-    parts, total = [], 0
+    """The request's body. Its size is counted while reading, since the length in its header may be wrong."""
+    parts, size = [], 0
     async for part in request.stream():
-        total += len(part)
-        if total > MOST_BYTES:
+        size += len(part)
+        if size > MAX_BYTES:
             raise _TooLarge
         parts.append(part)
     return b"".join(parts)
 
 
-class _Guarded:
-    """Answers no other site's page, and tells the browser to load nothing from anywhere else."""
+class _SameOrigin:
+    """Middleware that refuses other sites' pages, and tells the browser to load nothing from other hosts."""
 
     HEADERS: Final = (
         (b"content-security-policy", b"default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'"),
@@ -169,13 +168,13 @@ class _Guarded:
         headers = dict(scope["headers"])
         origin, host = headers.get(b"origin"), headers.get(b"host", b"")
         if origin is not None and origin.partition(b"://")[2] != host:
-            refusal = JSONResponse({"error": "origin: another site's page may not ask here"}, 403)
+            refusal = JSONResponse({"error": "origin: requests from other sites' pages are refused"}, 403)
             await refusal(scope, receive, send)
             return
 
-        async def guarded(message: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], *self.HEADERS]
             await send(message)
 
-        await self.app(scope, receive, guarded)
+        await self.app(scope, receive, send_with_headers)

@@ -1,1 +1,1 @@
-"""Makes the model files. Needs torch and onnx; the runtime never imports this."""
+"""Writes the model files. Needs torch and onnx; the runtime never imports it."""

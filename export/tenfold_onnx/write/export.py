@@ -1,4 +1,4 @@
-"""From a torch module to the bytes of one ONNX file."""
+"""A torch module exported to the bytes of one ONNX file."""
 
 from __future__ import annotations
 
@@ -24,78 +24,81 @@ from tenfold_onnx.contract import (
     OPSET,
     SIDE,
 )
-from tenfold_onnx.write.graphs import Canvas, Drawing, Ensemble, Explained
-from tenfold_onnx.write.parity import check_canvas, check_classifier, check_explained, check_generator, sketches
+from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
+from tenfold_onnx.write.parity import check_activations, check_canvas, check_classifier, check_generator, sketches
 
 
 def export_classifier(members: Sequence[nn.Module], temperature: float) -> bytes:
-    """An ensemble of classifiers as one file, given out only after parity with torch.
+    """An ensemble of classifiers as one file, checked for parity with torch.
 
     `temperature` calibrates its probabilities. Equal members give equal bytes. Raises ParityError where
     onnxruntime and torch disagree.
     """
     module = Ensemble(members, temperature).eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
-    data = _export(module, example, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS)
+    data = export_module(module, example, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS)
     check_classifier(module, data)
     return data
 
 
 def export_explained(net: nn.Module, temperature: float) -> bytes:
-    """A classifier with its activations as further outputs, activation_1 and so on. As `export_classifier`."""
-    module = Explained(net, temperature).eval()
+    """A classifier whose further outputs are its activations, activation_1 and so on. As `export_classifier`."""
+    module = WithActivations(net, temperature).eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
     names = [*CLASSIFIER_OUTPUTS, *(f"{ACTIVATION}{n}" for n in range(1, len(module(*example)) - 1))]
-    data = _export(module, example, CLASSIFIER_INPUTS, names)
-    check_explained(module, data)
+    data = export_module(module, example, CLASSIFIER_INPUTS, names)
+    check_activations(module, data)
     return data
 
 
 def export_canvas(net: nn.Module, temperature: float) -> bytes:
-    """A classifier behind the preparation of drawings of any size. As `export_classifier`."""
+    """A classifier of drawings of any size, which it places as in MNIST. As `export_classifier`."""
     module = Canvas(Ensemble([net], temperature)).eval()
-    # Unequal sides, so that neither is taken for the other.
-    data = _export(module, (sketches(2, 60, 44),), CANVAS_INPUTS, CANVAS_OUTPUTS, sides=("height", "width"))
+    # Unequal sides, so that torch.export does not take them for one.
+    data = export_module(module, (sketches(2, 60, 44),), CANVAS_INPUTS, CANVAS_OUTPUTS, sides=("height", "width"))
     check_canvas(module, data)
     return data
 
 
 def export_generator(generator: nn.Module, z_dim: int) -> bytes:
-    """A conditional generator as one file, given out only after parity with torch. As `export_classifier`."""
-    module = Drawing(generator).eval()
+    """A conditional generator as one file, checked for parity with torch. As `export_classifier`."""
+    module = ImageGenerator(generator).eval()
     example = (torch.zeros(2, z_dim), torch.zeros(2, dtype=torch.int64))
-    data = _export(module, example, GENERATOR_INPUTS, GENERATOR_OUTPUTS)
+    data = export_module(module, example, GENERATOR_INPUTS, GENERATOR_OUTPUTS)
     check_generator(module, z_dim, data)
     return data
 
 
 def with_card(model: bytes, card: Mapping[str, str]) -> bytes:
-    """The model with `card`, the contract's version and the opset as its metadata, in place of any it had."""
+    """The model with `card`, the contract's version and the opset as its metadata, replacing any it had."""
     proto = onnx.load_from_string(model)
     onnx.helper.set_model_props(proto, {"contract": CONTRACT_VERSION, "opset": str(OPSET), **card})
     return bytes(proto.SerializeToString(deterministic=True))
 
 
-def _export(
+def export_module(
     module: nn.Module,
     example: tuple[Tensor, ...],
     inputs: Sequence[str],
     outputs: Sequence[str],
     sides: Sequence[str] = (),
 ) -> bytes:
-    """The graph's bytes; every input's first side may vary, and the further `sides` by name."""
+    """The bytes of any module's graph, unchecked. Raises ValueError for a module in training mode.
+
+    The first dimension of every input is the variable "batch"; `sides` names the variable dimensions after it.
+    """
     if any(part.training for part in module.modules()):
-        raise ValueError("a module in training mode can't be exported")  # its BatchNorm would not fold
+        raise ValueError("a module in training mode cannot be exported")  # its BatchNorm would not fold
     module = module.cpu().float()
-    varying = {place: Dim(name) for place, name in enumerate(("batch", *sides))}
+    variable = {axis: Dim(name) for axis, name in enumerate(("batch", *sides))}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's and onnxscript's own deprecations, nothing a user could mend
+        warnings.simplefilter("ignore")  # torch's and onnxscript's own deprecations, which a user cannot fix
         program = torch.onnx.export(
             module,
             example,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=[varying] * len(inputs),
+            dynamic_shapes=[variable] * len(inputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

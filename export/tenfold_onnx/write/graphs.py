@@ -1,31 +1,39 @@
-"""The modules that are exported: trained networks, wrapped to speak the contract."""
+"""The modules that are exported: trained networks, wrapped to take and return what the contract says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from tenfold_onnx.contract import CLASSES, LEAST_EXTENT, LEAST_INK, MOST_SEEN, NO_DIGIT, NOISE_EDGES, NOISE_SEEN, SIDE
-
-BOX: Final = 20  # pixels of the net's that the digit's longer side takes
-LEAST_PROBABILITY: Final = 1e-30  # keeps its logarithm finite in float32
-INK: Final = 0.15  # share of the strongest ink from which a pixel counts as part of the digit
-LEAST_CONTRAST: Final = 16  # grey levels between ground and strongest ink, below which a drawing is blank
+from tenfold_onnx.contract import (
+    BOX,
+    CLASSES,
+    INK_THRESHOLD,
+    MAX_INKED,
+    MIN_CONTRAST,
+    MIN_EXTENT,
+    MIN_INK,
+    MIN_PROBABILITY,
+    NO_DIGIT,
+    NOISE_EDGES,
+    NOISE_INKED,
+    SIDE,
+)
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:
-    """Probabilities (N, 10) to the power of 1 / temperature, scaled to sum to 1: calibration that moves no label.
+    """Calibrated probabilities (N, 10): to the power of 1 / temperature, normalised to sum to 1. No label changes.
 
     C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017.
     """
-    return probabilities.clamp(min=LEAST_PROBABILITY).log().div(temperature).softmax(1)
+    return probabilities.clamp(min=MIN_PROBABILITY).log().div(temperature).softmax(1)
 
 
 class Ensemble(nn.Module):
-    """Mean probability of classifiers that take float32 (N, 1, 28, 28) in [0, 1] and give logits (N, 10)."""
+    """Mean probability of classifiers that take float32 (N, 1, 28, 28) in [0, 1] and return logits (N, 10)."""
 
     def __init__(self, members: Sequence[nn.Module], temperature: float = 1.0) -> None:
         super().__init__()
@@ -42,8 +50,8 @@ class Ensemble(nn.Module):
         return tempered(mean, self.temperature)
 
 
-class Explained(nn.Module):
-    """A classifier with what its layers make of each image; it has `activations(x)` beside `forward(x)`."""
+class WithActivations(nn.Module):
+    """A classifier that also returns its layers' activations. `net` has `activations(x)` beside `forward(x)`."""
 
     def __init__(self, net: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
@@ -58,10 +66,9 @@ class Explained(nn.Module):
 
 
 class Canvas(nn.Module):
-    """A classifier of drawings: finds the digit and prepares it as MNIST's were, all inside the graph.
+    """A classifier of drawings of any size, which finds the digit and places it as in MNIST, all inside the graph.
 
-    MNIST's digits were scaled into a 20x20 box and centred by mass in 28x28 (Y. LeCun et al., "Gradient-Based
-    Learning Applied to Document Recognition", 1998). `classifier` takes and gives what `Ensemble` does.
+    `classifier` takes and returns what `Ensemble` does.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
@@ -71,11 +78,11 @@ class Canvas(nn.Module):
     def forward(self, drawings: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Drawings uint8 (N, H, W) to probabilities (N, 10), label (N,), seen uint8 (N, 28, 28) and ink (N,)."""
         strokes = _strokes(drawings.to(torch.float32))
-        seen, ink, extent = _placed(strokes)
+        seen, ink, extent = place_digits(strokes)
         probabilities, label = self.classifier(seen)
         inked, edges = _texture(seen)
-        noise = (inked > NOISE_SEEN) & (edges > NOISE_EDGES)
-        readable = (ink >= LEAST_INK) & (extent >= LEAST_EXTENT) & (inked <= MOST_SEEN) & ~noise
+        noise = (inked > NOISE_INKED) & (edges > NOISE_EDGES)
+        readable = (ink >= MIN_INK) & (extent >= MIN_EXTENT) & (inked <= MAX_INKED) & ~noise
         uniform = torch.full_like(probabilities, 1 / CLASSES)
         return (
             torch.where(readable.unsqueeze(1), probabilities, uniform),
@@ -85,61 +92,64 @@ class Canvas(nn.Module):
         )
 
 
+def place_digits(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """MNIST's placement, the same as `placement.place_digit`, for strokes float32 (N, H, W) in [0, 1].
+
+    Returns images uint8 (N, 28, 28), the share (N,) of inked pixels, and the digit's longer side (N,) as a share of
+    the drawing's. Matrices resample, since they need no operator whose output size depends on the drawing.
+    """
+    marked = (strokes > INK_THRESHOLD).to(torch.float32)
+    box_y, centre_y = _extent_and_centre(marked.amax(2), strokes.sum(2))
+    box_x, centre_x = _extent_and_centre(marked.amax(1), strokes.sum(1))
+    longest = torch.maximum(box_y, box_x)
+    scale = longest.clamp(min=1) / BOX  # pixels of the drawing per pixel of the image
+    images = _resampling(centre_y, scale, strokes.shape[1]) @ strokes
+    images = images @ _resampling(centre_x, scale, strokes.shape[2]).transpose(1, 2)
+    images = images / images.amax((1, 2), keepdim=True).clamp(min=1e-6)
+    extent = longest / max(strokes.shape[1], strokes.shape[2])
+    return images.mul(255).round().to(torch.uint8), marked.mean((1, 2)), extent
+
+
 def _strokes(grey: Tensor) -> Tensor:
-    """Grey float (N, H, W) in 0..255 of either polarity to ink in [0, 1], 1 being the drawing's strongest."""
+    """Ink (N, H, W) in [0, 1], 1 being a drawing's strongest, from grey levels 0..255 of either polarity."""
     height, width = grey.shape[1:]
     edges = grey[:, 0].sum(1) + grey[:, -1].sum(1) + grey[:, :, 0].sum(1) + grey[:, :, -1].sum(1)
-    ground = (edges / (2 * (height + width))).view(-1, 1, 1)
-    above = torch.where(ground > 127.5, ground - grey, grey - ground).clamp(min=0)
-    strongest = above.amax((1, 2), keepdim=True)
-    return torch.where(strongest >= LEAST_CONTRAST, above / strongest.clamp(min=1), torch.zeros_like(above))
+    background = (edges / (2 * (height + width))).view(-1, 1, 1)
+    ink = torch.where(background > 127.5, background - grey, grey - background).clamp(min=0)
+    strongest = ink.amax((1, 2), keepdim=True)
+    return torch.where(strongest >= MIN_CONTRAST, ink / strongest.clamp(min=1), torch.zeros_like(ink))
 
 
-def _placed(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Ink (N, H, W) to the 28x28 that the net sees, the share of ink, and the digit's extent as a share.
+def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Share (N,) of inked pixels of images uint8 (N, 28, 28), and the sum (N,) of steps between neighbours.
 
-    One matrix a side resamples with a triangle as wide as the scale asks for, which neither skips thin strokes
-    nor needs an operator whose output size depends on the picture.
+    A step from black to white counts 1.
     """
-    marked = (strokes > INK).to(torch.float32)
-    box_y, middle_y = _span(marked.amax(2), strokes.sum(2))
-    box_x, middle_x = _span(marked.amax(1), strokes.sum(1))
-    longest = torch.maximum(box_y, box_x)
-    scale = longest.clamp(min=1) / BOX  # pixels of the drawing to one of the net's
-    seen = _sampling(middle_y, scale, strokes.shape[1]) @ strokes
-    seen = seen @ _sampling(middle_x, scale, strokes.shape[2]).transpose(1, 2)
-    seen = seen / seen.amax((1, 2), keepdim=True).clamp(min=1e-6)
-    extent = longest / max(strokes.shape[1], strokes.shape[2])
-    return seen.mul(255).round().to(torch.uint8), marked.mean((1, 2)), extent
-
-
-def _texture(seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Of images uint8 (N, 28, 28): the share of inked pixels, and the steps between neighbours, in black to white."""
-    level = seen.to(torch.float32) / 255
+    level = images.to(torch.float32) / 255
     down, across = (level[:, 1:] - level[:, :-1]).abs(), (level[:, :, 1:] - level[:, :, :-1]).abs()
-    return (level > INK).to(torch.float32).mean((1, 2)), down.sum((1, 2)) + across.sum((1, 2))
+    return (level > INK_THRESHOLD).to(torch.float32).mean((1, 2)), down.sum((1, 2)) + across.sum((1, 2))
 
 
-def _span(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
-    """Of one axis, marks and ink (N, L): the length from first to last mark (N,), and the centre of mass (N,)."""
-    place = torch.arange(marked.shape[1], dtype=torch.float32, device=marked.device)
-    last = (marked * (place + 1)).amax(1)
-    first = (marked * (marked.shape[1] - place)).amax(1)  # counted from the far end
+def _extent_and_centre(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
+    """Of one axis, marks and ink (N, L): the length (N,) from first to last mark, and the centre of mass (N,)."""
+    index = torch.arange(marked.shape[1], dtype=torch.float32, device=marked.device)
+    last = (marked * (index + 1)).amax(1)
+    first = (marked * (marked.shape[1] - index)).amax(1)  # counted from the far end
     length = (last + first - marked.shape[1]).clamp(min=0)
-    return length, (ink * (place + 0.5)).sum(1) / ink.sum(1).clamp(min=1e-6)
+    return length, (ink * (index + 0.5)).sum(1) / ink.sum(1).clamp(min=1e-6)
 
 
-def _sampling(middle: Tensor, scale: Tensor, length: int) -> Tensor:
-    """Matrices (N, 28, L) that resample one axis about `middle` (N,), `scale` (N,) pixels to one."""
-    out = torch.arange(SIDE, dtype=torch.float32, device=middle.device) + 0.5 - SIDE / 2
-    place = torch.arange(length, dtype=torch.float32, device=middle.device) + 0.5
-    centre = middle.view(-1, 1, 1) + out.view(1, -1, 1) * scale.view(-1, 1, 1)
+def _resampling(centre: Tensor, scale: Tensor, length: int) -> Tensor:
+    """Matrices (N, 28, L) that resample one axis about `centre` (N,), with `scale` (N,) pixels per output pixel."""
+    out = torch.arange(SIDE, dtype=torch.float32, device=centre.device) + 0.5 - SIDE / 2
+    pixels = torch.arange(length, dtype=torch.float32, device=centre.device) + 0.5
+    middle = centre.view(-1, 1, 1) + out.view(1, -1, 1) * scale.view(-1, 1, 1)
     reach = scale.clamp(min=1).view(-1, 1, 1)
-    return (1 - (place.view(1, 1, -1) - centre).abs() / reach).clamp(min=0) / reach
+    return (1 - (pixels.view(1, 1, -1) - middle).abs() / reach).clamp(min=0) / reach
 
 
-class Drawing(nn.Module):
-    """Images from a generator that takes z (N, Z) and labels (N,) and gives float (N, 1, 28, 28) in [0, 1]."""
+class ImageGenerator(nn.Module):
+    """A generator that returns grey levels. `generator` takes z (N, Z) and labels (N,), returns (N, 1, 28, 28)."""
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -147,5 +157,5 @@ class Drawing(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Latent z float32 (N, Z) and labels int64 (N,) to images uint8 (N, 28, 28)."""
-        grey = cast(Tensor, self.generator(z, labels)).squeeze(1)
+        grey = cast(Tensor, self.generator(z, labels)).squeeze(1)  # in [0, 1]
         return grey.mul(255).round().clamp(0, 255).to(torch.uint8)

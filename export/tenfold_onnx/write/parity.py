@@ -1,4 +1,4 @@
-"""An exported model counts only after this: onnxruntime and torch must give the same answers."""
+"""Parity checks: an exported model ships only if onnxruntime and torch give the same outputs."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import torch
 from torch import Tensor
 
 from tenfold_onnx.contract import CLASSES, SIDE
-from tenfold_onnx.write.graphs import Canvas, Drawing, Ensemble, Explained
+from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
 
 BATCHES: Final = (1, 2, 7, 64)
 CANVASES: Final = ((1, 28, 28), (2, 280, 280), (7, 33, 190), (5, 5, 8), (3, 200, 31))
 PROBABILITY_TOLERANCE: Final = 1e-5
-ROUNDINGS: Final = 8  # times torch's own float32 rounding, where that is the larger: nets far from trained
-GREY_TOLERANCE: Final = 1  # grey levels: a value on the edge may round either way
+ROUNDINGS: Final = 8  # times torch's own float32 rounding, which is larger for nets far from trained
+GREY_TOLERANCE: Final = 1  # grey levels: a value halfway between two may round either way
 
 
 class ParityError(RuntimeError):
-    """The exported model does not do what the trained one does."""
+    """The exported model's outputs differ from the trained model's."""
 
 
 @torch.inference_mode()
 def check_classifier(module: Ensemble, model: bytes) -> None:
-    """Compare on batches of random strokes. Raises ParityError.
+    """Compare probabilities and labels on batches of random strokes. Raises ParityError.
 
-    The yardstick is torch in float64, so that the processor's order of summing decides nothing.
+    The reference is torch in float64, so that the order of summation does not matter.
     """
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
@@ -39,34 +39,38 @@ def check_classifier(module: Ensemble, model: bytes) -> None:
         rounded, expected_labels = (part.numpy() for part in module(torch.from_numpy(images)))
         exact = exact_module.probabilities(torch.from_numpy(images).double().div(255).unsqueeze(1)).numpy()
         tolerance = max(PROBABILITY_TOLERANCE, ROUNDINGS * np.abs(rounded - exact).max())
-        gap = np.abs(probabilities - exact).max()
-        if not gap <= tolerance:
-            raise ParityError(f"classifier, batch {batch}: probabilities differ by {gap:.2g}, above {tolerance:.2g}")
+        difference = np.abs(probabilities - exact).max()
+        if not difference <= tolerance:
+            raise ParityError(
+                f"classifier, batch {batch}: probabilities differ by {difference:.2g}, above {tolerance:.2g}"
+            )
         top_two = np.sort(exact, axis=1)[:, -2:]
-        clear = top_two[:, 1] - top_two[:, 0] > 2 * tolerance  # a tie may fall either way
+        clear = top_two[:, 1] - top_two[:, 0] > 2 * tolerance  # of a tie, either label is right
         if (labels != expected_labels)[clear].any():
             raise ParityError(f"classifier, batch {batch}: labels differ")
 
 
 @torch.inference_mode()
-def check_explained(module: Explained, model: bytes) -> None:
-    """As `check_classifier`, for probabilities, label and every activation; each to its own size."""
+def check_activations(module: WithActivations, model: bytes) -> None:
+    """Compare probabilities, label and every activation, each relative to its size. Raises ParityError."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     for batch in BATCHES:
         images = (rng.random((batch, SIDE, SIDE)) ** 4 * 255).astype(np.uint8)
-        said = session.run(None, {"images": images})
-        for node, found, expected in zip(session.get_outputs(), said, module(torch.from_numpy(images)), strict=True):
-            gap = np.abs(found - expected.numpy()).max() / max(1.0, float(expected.abs().max()))
-            if not gap <= PROBABILITY_TOLERANCE:
-                raise ParityError(f"explained classifier, batch {batch}: {node.name} differs by {gap:.2g}")
+        outputs = session.run(None, {"images": images})
+        for node, output, expected in zip(
+            session.get_outputs(), outputs, module(torch.from_numpy(images)), strict=True
+        ):
+            difference = np.abs(output - expected.numpy()).max() / max(1.0, float(expected.abs().max()))
+            if not difference <= PROBABILITY_TOLERANCE:
+                raise ParityError(f"activations, batch {batch}: {node.name} differs by {difference:.2g}")
 
 
 @torch.inference_mode()
 def check_canvas(module: Canvas, model: bytes) -> None:
     """Compare on sketches of several sizes, polarities and amounts of ink. Raises ParityError.
 
-    A grey level that rounds the other way moves the probabilities, so those of torch are asked for the image that
+    A grey level that rounds the other way changes the probabilities, so torch classifies the image that
     onnxruntime saw.
     """
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -74,36 +78,36 @@ def check_canvas(module: Canvas, model: bytes) -> None:
         drawings = sketches(batch, height, width)
         probabilities, label, seen, ink = session.run(None, {"drawings": drawings.numpy()})
         _, expected_label, expected_seen, expected_ink = (part.numpy() for part in module(drawings))
-        place = f"canvas classifier, {batch} of {height}x{width}"
+        where = f"canvas classifier, {batch} of {height}x{width}"
         if np.abs(seen.astype(int) - expected_seen.astype(int)).max() > GREY_TOLERANCE:
-            raise ParityError(f"{place}: what the net sees differs")
+            raise ParityError(f"{where}: the images that the net sees differ")
         if np.abs(ink - expected_ink).max() > 1e-5 or ((label < 0) != (expected_label < 0)).any():
-            raise ParityError(f"{place}: the ink differs")
+            raise ParityError(f"{where}: the ink differs")
         exact = module.classifier(torch.from_numpy(seen))[0].numpy()
         exact[label < 0] = 1 / CLASSES
-        gap = np.abs(probabilities - exact).max()
-        if not gap <= PROBABILITY_TOLERANCE:
-            raise ParityError(f"{place}: probabilities differ by {gap:.2g}")
+        difference = np.abs(probabilities - exact).max()
+        if not difference <= PROBABILITY_TOLERANCE:
+            raise ParityError(f"{where}: probabilities differ by {difference:.2g}")
 
 
 def sketches(batch: int, height: int, width: int) -> Tensor:
-    """Seeded drawings uint8 (batch, height, width): a blank, then strokes, every other one dark on light."""
+    """Seeded drawings uint8 (batch, height, width): first a blank one, then strokes, every other one dark on light."""
     rng = np.random.default_rng(batch * height + width)
     drawings = np.zeros((batch, height, width), np.uint8)
     for drawing in drawings[1:]:
         for _ in range(3):
             (top, bottom), (left, right) = (np.sort(rng.integers(2, side - 2, 2)) for side in (height, width))
-            along = rng.random() < 0.5
-            drawing[top : bottom + 1 if along else top + 2, left : left + 2 if along else right + 1] = rng.integers(
-                120, 256
+            vertical = rng.random() < 0.5
+            drawing[top : bottom + 1 if vertical else top + 2, left : left + 2 if vertical else right + 1] = (
+                rng.integers(120, 256)
             )
     drawings[1::2] = 255 - drawings[1::2]
     return torch.from_numpy(drawings)
 
 
 @torch.inference_mode()
-def check_generator(module: Drawing, z_dim: int, model: bytes) -> None:
-    """Compare on batches of random z and labels. Raises ParityError."""
+def check_generator(module: ImageGenerator, z_dim: int, model: bytes) -> None:
+    """Compare images on batches of random z and labels. Raises ParityError."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     for batch in BATCHES:
@@ -113,6 +117,6 @@ def check_generator(module: Drawing, z_dim: int, model: bytes) -> None:
         }
         images = session.run(["images"], inputs)[0]
         expected = module(*(torch.from_numpy(value) for value in inputs.values())).numpy()
-        gap = np.abs(images.astype(int) - expected.astype(int)).max()
-        if gap > GREY_TOLERANCE:
-            raise ParityError(f"generator, batch {batch}: images differ by {gap} grey levels")
+        difference = np.abs(images.astype(int) - expected.astype(int)).max()
+        if difference > GREY_TOLERANCE:
+            raise ParityError(f"generator, batch {batch}: images differ by {difference} grey levels")

@@ -1,4 +1,4 @@
-"""The command `tenfold`: one thin file a command. Importing this loads no torch."""
+"""The command `tenfold`: one thin file per command. Importing this loads no torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Final, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
-from digit_recognizer.client import KaggleFailed
-from digit_recognizer.command import BadLimit, NotInstalled
+from digit_recognizer.command import NotInstalled
+from digit_recognizer.failures import KaggleFailed
 from digit_recognizer.kernel import BuildFailed
+from digit_recognizer.limits import BadLimit
 from digit_recognizer.rows import DamagedFile
 from tenfold.cli.app import app
 from tenfold.cli.blend import blend
@@ -34,10 +35,10 @@ from tenfold.cli.submit import submit
 from tenfold.errors import BadInput, RunFailed
 from tenfold_onnx.contract import BadInput as BadModelInput
 
-# What each package comes with, for the sentence that names a missing one.
+# The packages that each extra installs, for the sentence that names a missing one.
 EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "rich", "matplotlib", "jinja2", "markupsafe", "tomli_w"),
+              "rich", "matplotlib", "jinja2", "markupsafe", "tomli_w", "dacite"),
     "tensorboard": ("tensorboard",),
     "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
@@ -53,7 +54,7 @@ command_line = App(
     help_format="plaintext",
     version_flags=["--version"],
     config=layered,
-    suppress_keyboard_interrupt=False,  # it is answered below, in words
+    suppress_keyboard_interrupt=False,  # handled below, with a sentence
     default_parameter=Parameter(negative=(), consume_multiple=True),
 )
 for command in (
@@ -80,46 +81,46 @@ command_line.command(app, name="app")
 
 def main(of: App = command_line) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job may ignore
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job ignores
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is not fatal
     sys.exit(status(sys.argv[1:], of))
 
 
 def status(tokens: list[str], of: App = command_line) -> int:
-    """Run one command and give its exit code; whatever went wrong is one sentence on stderr."""
+    """Run one command and return its exit code; errors become one sentence on stderr."""
     try:
         of(tokens, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
         command = tokens[0] if tokens and tokens[0] in of else ""
         sentence = " ".join(str(error).split())
         stop = "" if sentence.endswith((".", "?")) else "."
-        shows = " ".join(filter(None, (of.name[0], command, "--help")))
-        return _said(f"{sentence}{stop} `{shows}` shows what there is.", 2)
+        help_command = " ".join(filter(None, (of.name[0], command, "--help")))
+        return _fail(f"{sentence}{stop} See `{help_command}`.", 2)
     except (BadInput, BadModelInput, BadLimit, DamagedFile) as error:
-        return _said(str(error), 2)
+        return _fail(str(error), 2)
     except (RunFailed, BuildFailed) as error:
-        return _said(str(error), 1)
+        return _fail(str(error), 1)
     except KaggleFailed as error:
-        return _said(str(error), KAGGLE_FAILED[error.kind])
+        return _fail(str(error), KAGGLE_FAILED[error.kind])
     except NotInstalled as error:
-        return _said(str(error), 2)
+        return _fail(str(error), 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is found broken again on leaving
-        return _said("whoever read the output has stopped reading", 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python finds it broken again at exit
+        return _fail("the reader of the output has closed it", 1)
     except OSError as error:
         where = error.filename or "system"
-        return _said(f"{where}: {error.strerror or error}; mend that, and the same command works or continues", 1)
+        return _fail(f"{where}: {error.strerror or error}; fix that, and the same command works or continues", 1)
     except ModuleNotFoundError as error:
         for extra, packages in EXTRAS.items():
             if error.name and error.name.partition(".")[0] in packages:
-                return _said(f"{error.name} is not installed; pip install 'tenfold[{extra}]'", 2)
+                return _fail(f"{error.name} is not installed; pip install 'tenfold[{extra}]'", 2)
         raise
     except KeyboardInterrupt as stop:
-        return _said(str(stop) or "stopped; the same command continues where this one was", 130)
+        return _fail(str(stop) or "stopped; the same command continues", 130)
     return 0
 
 
-def _said(sentence: str, code: int) -> int:
+def _fail(sentence: str, code: int) -> int:
     print(f"tenfold: {sentence}", file=sys.stderr)
     return code

@@ -1,4 +1,4 @@
-"""`tenfold app`: a page to draw on. Needs no torch."""
+"""`tenfold app`: a web page to draw on. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,40 +9,41 @@ from tenfold_onnx.contract import BadInput
 
 
 def app(models: list[Path] | None = None, /, *, port: int = 8010, no_open: bool = False) -> None:
-    """Serve a page to this machine's own browser: draw a digit and watch it read, generate digits.
+    """Serve a web page on this machine: draw a digit and see it read, or generate digits.
 
     Parameters
     ----------
     models
-        Folders of runs, or folders that hold such; runs/ unless given.
+        Run folders, or folders of runs; runs/ by default.
     port
-        Where it listens on 127.0.0.1; 0 takes a free one.
+        Port on 127.0.0.1; 0 takes a free one.
     no_open
-        Don't open the browser.
+        Do not open the browser.
     """
     import socket
 
     import uvicorn
 
-    from tenfold_onnx.app.model_store import ModelStore, found
+    from tenfold_onnx.app.model_store import ModelStore, find_model_folders
     from tenfold_onnx.app.server import application
 
-    folders = found(models or [Path("runs")])
-    shelf = ModelStore(folders)
-    shelf.models(next(iter(shelf.folders)))  # a damaged file is told here rather than on the page
+    store = ModelStore(find_model_folders(models or [Path("runs")]))
+    store.models(next(iter(store.folders)))  # report a damaged file here rather than on the page
     if not 0 <= port <= 65535:
-        raise BadInput(f"port: is {port} where a whole number from 0 to 65535 belongs")
-    # Named as TCP, or asyncio leaves TCP_NODELAY off and every answer waits 40 ms for an acknowledgement.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raise BadInput(f"port: must be an integer from 0 to 65535, got {port}")
+    # TCP by name: otherwise asyncio leaves TCP_NODELAY off, and every answer waits 40 ms for an acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", port))
     except OSError as error:
-        raise BadInput(f"port: {port} can't be had ({error.strerror}); give another --port, or 0 for any") from error
-    listening.listen()  # before the address is told, so that whoever reads it can come
-    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    print(f"{address} (Ctrl-C ends it)", flush=True)
+        raise BadInput(
+            f"port: {port} cannot be used ({error.strerror}); give another --port, or 0 for a free one"
+        ) from error
+    listener.listen()  # before the address is printed, so that it works once it can be read
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    print(f"{address} (press Ctrl-C to stop)", flush=True)
     if not no_open:
         webbrowser.open(address)
-    settings = uvicorn.Config(application(shelf), log_level="warning", timeout_graceful_shutdown=2)
-    uvicorn.Server(settings).run(sockets=[listening])
+    config = uvicorn.Config(application(store), log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.Server(config).run(sockets=[listener])

@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def download(*, data: Path = Path("data"), limit_s: float = 600.0) -> None:
-    """Fetch digit-recognizer.zip with the kaggle command, and keep it only if it is whole.
+    """Download digit-recognizer.zip with the kaggle command, and keep it only if it is complete.
 
     Parameters
     ----------
     data
-        Folder to put it in.
+        Folder for the zip.
     limit_s
-        Seconds that it may take.
+        Time limit in seconds.
     """
-    from digit_recognizer import client
+    from digit_recognizer.download import download as fetch
 
-    print(f"downloaded {client.download(data, limit_s)}; `tenfold run --source kaggle --data {data}` trains on it")
+    print(f"downloaded {fetch(data, limit_s)}; `tenfold run --source kaggle --data {data}` trains on it")

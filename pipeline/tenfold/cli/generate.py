@@ -11,7 +11,7 @@ from digit_recognizer import rows
 from tenfold.storage import atomic
 from tenfold_onnx.contract import BadInput
 
-COLUMNS: Final = 20  # digits a row of the PNG
+COLUMNS: Final = 20  # digits per row of the PNG
 
 
 def generate(
@@ -22,7 +22,7 @@ def generate(
     seed: int = 0,
     out: Path = Path("digits.png"),
 ) -> None:
-    """Draw digits: one for each digit of LABELS, as a PNG or as a CSV with label and pixels.
+    """Draw one digit for each digit of LABELS, as a PNG or as a CSV of labels and pixels.
 
     Parameters
     ----------
@@ -31,22 +31,22 @@ def generate(
     model
         A generator.onnx.
     seed
-        The same seed draws the same digits.
+        Integer ≥ 0; the same seed draws the same digits.
     out
         The .png or .csv to write.
     """
     from tenfold_onnx.runtime import Generator
 
     if not (labels.isascii() and labels.isdigit()):
-        raise BadInput(f"labels: are {labels[:40]!r} where digits 0..9 belong; write them like 0123456789")
+        raise BadInput(f"labels: must be digits 0..9, such as 0123456789, got {labels[:40]!r}")
     if out.suffix.lower() not in (".png", ".csv"):
         raise BadInput(f"{out}: digits are written as .png or .csv; give one of these endings")
-    asked = np.array([int(digit) for digit in labels])
-    images = Generator(model).generate(asked, seed)
+    classes = np.array([int(digit) for digit in labels])
+    images = Generator(model).generate(classes, seed)
     if out.suffix.lower() == ".csv":
-        atomic.write(out, rows.render(images, asked))
+        atomic.write(out, rows.render(images, classes))
     else:
         from tenfold_onnx.images import sheet_png
 
         atomic.write(out, sheet_png(images, min(COLUMNS, len(images))))
-    print(f"{out} is written: {labels if len(labels) <= COLUMNS else f'{len(labels)} digits'}")
+    print(f"written {out}: {labels if len(labels) <= COLUMNS else f'{len(labels)} digits'}")

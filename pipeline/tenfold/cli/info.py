@@ -1,4 +1,4 @@
-"""`tenfold info`: what a model file says of itself. Needs no torch and no onnx."""
+"""`tenfold info`: a model file's inputs, outputs and card. Needs no torch and no onnx."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def info(model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] =
     model
         An ONNX file.
     as_json
-        One JSON object.
+        Print one JSON object.
     """
-    from tenfold_onnx.runtime import described
+    from tenfold_onnx.model_file import describe
 
-    found = described(model)
+    description = describe(model)
     if as_json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(description)))
         return
-    lines = [("file", f"{model} ({model.stat().st_size / 1e6:.2f} MB)")]
-    lines += [(f"input {name}", kind) for name, kind in found.inputs.items()]
-    lines += [(f"output {name}", kind) for name, kind in found.outputs.items()]
-    lines += sorted(found.card.items())
-    width = max(len(name) for name, _ in lines)
-    for name, value in lines:
+    rows = [("file", f"{model} ({model.stat().st_size / 1e6:.2f} MB)")]
+    rows += [(f"input {name}", kind) for name, kind in description.inputs.items()]
+    rows += [(f"output {name}", kind) for name, kind in description.outputs.items()]
+    rows += sorted(description.card.items())
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
         print(f"{name:{width}}  {value}")

@@ -8,91 +8,91 @@ from pathlib import Path
 
 from cyclopts import App
 
-from digit_recognizer.client import Limits
+from digit_recognizer.limits import Limits
 from tenfold.cli.run import read_settings
 
-kernel = App(name="kernel", help="Run the pipeline on Kaggle's GPU, with internet off: build, push, status, output.")
+kernel = App(name="kernel", help="Run the pipeline on Kaggle's GPU, without internet: build, push, status, output.")
 OUT = Path("kernel-build")
 
 
 @kernel.command
 def build(*, config: Path | None = None, out: Path = OUT, owner: str | None = None, python: str = "3.12") -> None:
-    """Make the two folders that are pushed: wheels with the settings, and the script that runs them.
+    """Write the two folders to push: wheels with the settings, and the script that runs them.
 
     Parameters
     ----------
     config
-        TOML file of settings, such as [fit] and [cgan]; they override the preset best.
+        TOML file of settings, such as [fit] and [cgan], which override the preset best.
     out
-        Where to put the folders.
+        Where to write the folders.
     owner
-        Name of the Kaggle account; asked of the kaggle command unless given.
+        Name of the Kaggle account; by default the kaggle command's.
     python
-        Version of Kaggle's Python, for which the wheels are.
+        Kaggle's Python version, for which wheels are downloaded.
     """
     from digit_recognizer import kernel as kernels
 
     settings = None
     if config:
-        read_settings(config)  # refuses what the kernel would refuse, before anything is pushed
+        read_settings(config)  # refuse a wrong file before anything is pushed
         settings = config.read_bytes()
-    name = owner or kernels.user(Limits().call_s)
-    kernels.build(out, name, settings, Path(__file__).resolve().parents[3], _carried(), python)
+    account = owner or kernels.account_name(Limits().call_s)
+    kernels.build(out, account, settings, Path(__file__).resolve().parents[3], _requirements(), python)
     count = len(list((out / "wheels").glob("*.whl")))
-    print(f"built {out}: {count} wheels and the kernel of {name}; `tenfold kernel push` sends them")
+    print(f"built {out}: {count} wheels and the kernel of {account}; `tenfold kernel push` sends them")
 
 
 @kernel.command
 def push(*, out: Path = OUT) -> None:
-    """Send what `build` made to Kaggle, where it starts at once.
+    """Send what `build` wrote to Kaggle, where it starts at once.
 
     Parameters
     ----------
     out
-        Where `build` put the folders.
+        Where `build` wrote the folders.
     """
     from digit_recognizer import kernel as kernels
 
-    print(f"pushed: {kernels.push(out, Limits(), print)}; `tenfold kernel status` says how it fares")
+    print(f"pushed: {kernels.push(out, Limits(), print)}; `tenfold kernel status` shows its status")
 
 
 @kernel.command
 def status(*, owner: str | None = None) -> None:
-    """Say how the kernel fares: QUEUED, RUNNING, COMPLETE or ERROR.
+    """Print the kernel's status: QUEUED, RUNNING, COMPLETE or ERROR.
 
     Parameters
     ----------
     owner
-        Name of the Kaggle account; asked of the kaggle command unless given.
+        Name of the Kaggle account; by default the kaggle command's.
     """
     from digit_recognizer import kernel as kernels
 
     limit_s = Limits().call_s
-    print(kernels.status(owner or kernels.user(limit_s), limit_s))
+    print(kernels.status(owner or kernels.account_name(limit_s), limit_s))
 
 
 @kernel.command
 def output(*, out: Path = Path("runs/kernel"), owner: str | None = None) -> None:
-    """Fetch what the kernel left: submission.csv, the models, the run's folder.
+    """Download the kernel's output: submission.csv, the models, the run's folder.
 
     Parameters
     ----------
     out
         Where to put it.
     owner
-        Name of the Kaggle account; asked of the kaggle command unless given.
+        Name of the Kaggle account; by default the kaggle command's.
     """
     from digit_recognizer import kernel as kernels
 
     limits = Limits()
-    found = kernels.output(owner or kernels.user(limits.call_s), out, limits.score_s)
-    print(f"fetched {len(found)} files into {out}; `tenfold submit {out}` hands the submission in")
+    files = kernels.output(owner or kernels.account_name(limits.call_s), out, limits.score_s)
+    print(f"downloaded {len(files)} files into {out}; `tenfold submit {out}` submits its submission.csv")
 
 
-def _carried() -> list[str]:
-    """What the kernel needs and Kaggle's image may lack, as requirements."""
-    from digit_recognizer.kernel import THERE
+def _requirements() -> list[str]:
+    """The requirements of training that Kaggle's image lacks."""
+    from digit_recognizer.kernel import PREINSTALLED
 
-    wanted = [line.partition(";") for line in requires("tenfold") or []]
-    chosen = [line.strip() for line, _, marker in wanted if "extra" not in marker or "train" in marker]
-    return [line for line in chosen if re.split(r"[^\w.-]", line)[0].lower() not in THERE]
+    lines = [line.partition(";") for line in requires("tenfold") or []]
+    training = [line.strip() for line, _, marker in lines if "extra" not in marker or "train" in marker]
+    return [line for line in training if re.split(r"[^\w.-]", line)[0].lower() not in PREINSTALLED]

@@ -18,12 +18,12 @@ from digit_recognizer.rows import read_csv
 from tenfold.storage import atomic
 from tenfold_onnx.contract import BadInput
 
-PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one digit."""
+    """The model's output for one digit."""
 
     name: str
     label: int
@@ -41,10 +41,10 @@ def predict(
     at_least: float = 0.0,
     threads: int | None = None,
 ) -> None:
-    """Read the digits of CSV files (pixel0 ... pixel783, with or without label), image files and folders of them.
+    """Read the digits of CSV files (pixel0 ... pixel783, with or without label), image files and folders of images.
 
-    One CSV gives a submission (ImageId,Label); anything else a line a digit: where from, label, probability.
-    An image among several that shows no digit is left out, named on standard error, and the exit code is 2.
+    One CSV gives a submission (ImageId,Label). Anything else gives one row per digit: image, label, probability.
+    Images without a digit are skipped and named on standard error; the exit code is then 2.
 
     Parameters
     ----------
@@ -53,99 +53,99 @@ def predict(
     model
         A classifier.onnx.
     out
-        Where to write; standard output unless given.
+        File to write; standard output by default.
     as_json
-        One JSON object a digit, with all ten probabilities.
+        Write one JSON object per digit, with all ten probabilities.
     top
-        That many of the likeliest digits, each with its probability.
+        How many of the most likely digits to write, 1 to 10, each with its probability.
     at_least
-        Label -1 where the likeliest digit has a smaller probability than this.
+        Give label -1 where the most likely digit's probability is below this.
     threads
-        Processor cores to use; all unless given.
+        Processor cores to use; all by default.
     """
     from tenfold_onnx.runtime import Classifier
 
     if not 1 <= top <= 10:
-        raise BadInput(f"top: is {top} where a whole number from 1 to 10 belongs")
+        raise BadInput(f"top: must be an integer from 1 to 10, got {top}")
     files = [file for path in inputs for file in _files(path)]
     classifier = Classifier(model, threads=threads)
-    submission = len(files) == 1 and files[0].suffix.lower() == ".csv" and top == 1
+    as_submission = len(files) == 1 and files[0].suffix.lower() == ".csv" and top == 1
     answers: list[Answer] = []
-    left_out: list[BadInput] = []
+    refusals: list[BadInput] = []
     for path in files:
         try:
-            images, names = _digits(path, submission)
-        except BadInput as reason:
-            left_out.append(reason)
+            images, names = _digits(path, as_submission)
+        except BadInput as error:
+            refusals.append(error)
             continue
-        said = classifier.predict(images, at_least)
-        triples = zip(names, said.label, said.probabilities, strict=True)
-        answers += [Answer(name, int(label), p) for name, label, p in triples]
-    if len(left_out) == len(files) == 1:
-        raise left_out[0]
-    if answers or not left_out:  # a CSV may hold no digit, which is an answer
-        text = _as_json(answers, top) if as_json else _as_csv(answers, submission, top)
+        prediction = classifier.predict(images, at_least)
+        digits = zip(names, prediction.label, prediction.probabilities, strict=True)
+        answers += [Answer(name, int(label), probabilities) for name, label, probabilities in digits]
+    if len(refusals) == len(files) == 1:
+        raise refusals[0]
+    if answers:
+        text = _as_json(answers, top) if as_json else _as_csv(answers, as_submission, top)
         if out is None:
             sys.stdout.write(text)
         else:
             atomic.write(out, text.encode())
-    for refused in left_out:
-        print(f"left out: {refused}", file=sys.stderr)
-    if left_out:
-        raise BadInput(f"{len(left_out)} of {len(files)} files hold no digit that can be read; see the lines above")
+    for refusal in refusals:
+        print(f"skipped: {refusal}", file=sys.stderr)
+    if refusals:
+        raise BadInput(f"{len(refusals)} of {len(files)} files were skipped; see the lines above")
 
 
-def _digits(path: Path, submission: bool) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    """A file's digits, uint8 (N, 28, 28), and what each is called. Raises BadInput where a picture shows none."""
+def _digits(path: Path, as_submission: bool) -> tuple[npt.NDArray[np.uint8], list[str]]:
+    """A file's digits, uint8 (N, 28, 28), and their names. Raises BadInput for an image without a digit."""
     if path.suffix.lower() == ".csv":
         images, _ = read_csv(path)
-        return images, [str(number) if submission else f"{path}:{number}" for number in range(1, len(images) + 1)]
+        return images, [str(row) if as_submission else f"{path}:{row}" for row in range(1, len(images) + 1)]
     from tenfold_onnx.images import read_image
 
     return read_image(path)[None], [str(path)]
 
 
 def _files(path: Path) -> list[Path]:
-    """The file itself, or the pictures of a folder by name. Raises BadInput where there is none."""
+    """The file itself, or the images of a folder by name. Raises BadInput where there is none."""
     if path.is_dir():
-        pictures = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
-        if not pictures:
-            raise BadInput(f"{path}: holds no picture ({', '.join(PICTURES)}); give a folder of pictures, or a CSV")
-        return pictures
+        images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS)
+        if not images:
+            raise BadInput(f"{path}: has no image ({', '.join(IMAGE_ENDINGS)}); give a folder of images, or a CSV")
+        return images
     if not path.is_file():
-        raise BadInput(f"{path}: there is no such file; give a CSV, a picture, or a folder of pictures")
+        raise BadInput(f"{path}: there is no such file; give a CSV, an image, or a folder of images")
     return [path]
 
 
-def _likeliest(answer: Answer, top: int) -> list[tuple[int, float]]:
+def _most_likely(answer: Answer, top: int) -> list[tuple[int, float]]:
     order = np.argsort(-answer.probabilities, kind="stable")[:top]
     return [(int(label), float(answer.probabilities[label])) for label in order]
 
 
 def _as_json(answers: list[Answer], top: int) -> str:
     def line(answer: Answer) -> str:
-        known: dict[str, object] = {
+        fields: dict[str, object] = {
             "image": answer.name,
             "label": answer.label,
             "probabilities": [round(float(p), 6) for p in answer.probabilities],
         }
         if top > 1:
-            known["top"] = [[label, round(p, 6)] for label, p in _likeliest(answer, top)]
-        return json.dumps(known) + "\n"
+            fields["top"] = [[label, round(p, 6)] for label, p in _most_likely(answer, top)]
+        return json.dumps(fields) + "\n"
 
     return "".join(line(answer) for answer in answers)
 
 
-def _as_csv(answers: list[Answer], submission: bool, top: int) -> str:
+def _as_csv(answers: list[Answer], as_submission: bool, top: int) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    if submission:
+    if as_submission:
         writer.writerows([("ImageId", "Label"), *((answer.name, answer.label) for answer in answers)])
         return out.getvalue()
-    numbers = [""] if top == 1 else [str(place) for place in range(1, top + 1)]
-    writer.writerow(["Image", *(f"{name}{number}" for number in numbers for name in ("Label", "Probability"))])
+    ranks = [""] if top == 1 else [str(rank) for rank in range(1, top + 1)]
+    writer.writerow(["Image", *(f"{name}{rank}" for rank in ranks for name in ("Label", "Probability"))])
     for answer in answers:
-        (_, p), *others = _likeliest(answer, top)
-        cells = [(answer.label, p), *others]  # the first may be rejected
+        (_, p), *others = _most_likely(answer, top)
+        cells = [(answer.label, p), *others]  # the answer's own label, which is -1 below `at_least`
         writer.writerow([answer.name, *(cell for label, p in cells for cell in (label, f"{p:.4f}"))])
     return out.getvalue()

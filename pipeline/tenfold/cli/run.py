@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cyclopts import App, ArgumentCollection
 from cyclopts.config import Dict
 
-from digit_recognizer.client import Limits
+from digit_recognizer.limits import Limits
 from tenfold.errors import BadInput
 from tenfold.presets import PRESETS, Preset
 from tenfold.settings import Data, Settings, from_table
@@ -100,15 +100,16 @@ def _connected(address: str | None) -> AbstractContextManager[Cluster | None]:
 
 def _offer_download(data: Data) -> None:
     """Ask to download Kaggle's files if they are missing, and there are credentials and a person to ask."""
-    from digit_recognizer import client, credentials, files
+    from digit_recognizer import credentials, files
+    from digit_recognizer.download import download
     from tenfold.sources.mnist import present
 
     needed = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
-    if not needed or not sys.stdin.isatty() or files.found(data.data) is not None or not credentials.present():
+    if not needed or not sys.stdin.isatty() or files.find(data.data) is not None or not credentials.present():
         return
     question = f"{data.data} does not hold Kaggle's files. Download them with your Kaggle credentials? [y/N] "
     if input(question).strip().lower() in ("y", "yes"):
-        print(f"downloaded {client.download(data.data, Limits().upload_s)}")
+        print(f"downloaded {download(data.data, Limits().upload_s)}")
 
 
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

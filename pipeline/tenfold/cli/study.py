@@ -1,8 +1,7 @@
-"""`tenfold study`: claims that circulate, settled."""
+"""`tenfold study`: test a published claim."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -26,64 +25,62 @@ def study(
     out: Path | None = None,
     workers: int = 0,
 ) -> None:
-    """Ask a question of the digits again: a table, a plot, a verdict. Without NAME: the page about all of them.
+    """Test a published claim about the digits: a table, a plot, a verdict. Without NAME: the page about all claims.
 
     The same command again measures what is missing, cell by cell. A full study takes up to 45 minutes on two cores.
 
     Parameters
     ----------
     name
-        Which question.
+        Which study.
     seeds
-        How often each cell is measured.
+        Number of seeds for each cell.
     quick
-        A form of seconds on scikit-learn's small digits: it shows that the study works, and settles nothing.
+        A short form on scikit-learn's small digits: it takes seconds, shows that the study works and proves nothing.
     data
         Folder with the competition's files and MNIST.
     out
-        The folder for table, plot and page; studies unless given, and studies-quick for the quick form.
+        Folder for table, plot and page; default: studies, or studies-quick with --quick.
     workers
-        Cells measured side by side; 0 takes one a core.
+        Number of processes; 0 means one per core.
     """
     from tenfold.studies.table import MOST_SEEDS
 
     if not 1 <= seeds <= MOST_SEEDS:
-        raise BadInput(f"seeds: is {seeds} where a whole number from 1 to {MOST_SEEDS} belongs")
-    from tenfold.data import overlap
-    from tenfold.evaluation import judge
-    from tenfold.sources.load import load_sources, reference_digits
-    from tenfold.storage import atomic
-    from tenfold.studies.study import INDEX, index, run_study, write
-    from tenfold.training import device
+        raise BadInput(f"seeds: must be an integer from 1 to {MOST_SEEDS}, got {seeds}")
+    from tenfold.studies.cells import load_material
+    from tenfold.studies.study import run_study
 
     folder = out or Path("studies-quick" if quick else "studies")
     if name is None:
-        if not folder.is_dir():
-            raise BadInput(f"{folder}: is no folder of studies; `tenfold study nets` measures the first")
-        tables = {}
-        for one in map(asked, get_args(Name)):
-            try:
-                tables[one] = write(one, folder)
-            except BadInput as reason:
-                print(f"left out: {reason}")
-        if not tables:
-            raise BadInput(f"{folder}: holds no whole table of any study; `tenfold study nets` measures the first")
-        atomic.write(folder / INDEX, index(tables).encode())
-        print(f"written: {folder / INDEX}")
+        write_index(folder)
         return
-    where = Data("sample" if quick else "kaggle", data)
-    found = load_sources(where)
-    for line in found.notes:
-        print(line)
-    train, _ = overlap.guard(found.train, found.extra, found.test, "honest")
-    test = replace(found.test, labels=judge.answer_key(found.test, reference_digits(where)))
-    run_study(
-        asked(name), train, test, seeds, quick, device.resolve(Compute(workers=workers, threads=1), 2**20), folder
-    )
+    compute = Compute(device="cpu", workers=workers, threads=1)
+    material = load_material(Data("sample" if quick else "kaggle", data), compute, quick)
+    run_study(study_named(name), material, seeds, folder)
     print((folder / f"{name}.md").read_text("utf-8"), end="")
 
 
-def asked(name: Name) -> Study:
-    """The study of that name, from its file."""
-    found: Study = import_module(f"tenfold.studies.{name.replace('-', '_')}").STUDY
-    return found
+def write_index(folder: Path) -> None:
+    """Write the page about all studies that are complete in the folder. Raises BadInput where there is none."""
+    from tenfold.storage import atomic
+    from tenfold.studies.study import INDEX, index, write
+
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: is not a folder; `tenfold study nets` creates it")
+    tables = {}
+    for one in map(study_named, get_args(Name)):
+        try:
+            tables[one] = write(one, folder)
+        except BadInput as reason:
+            print(f"skipped: {reason}")
+    if not tables:
+        raise BadInput(f"{folder}: holds no complete study; `tenfold study nets` measures the first")
+    atomic.write(folder / INDEX, index(tables).encode())
+    print(f"written: {folder / INDEX}")
+
+
+def study_named(name: Name) -> Study:
+    """The study of that name, from its module."""
+    module: Study = import_module(f"tenfold.studies.{name.replace('-', '_')}").STUDY
+    return module

@@ -1,4 +1,4 @@
-"""`tenfold submissions`: what the account has handed in, beside what our runs expected. Needs no torch."""
+"""`tenfold submissions`: the account's submissions beside the scores of our runs. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from pathlib import Path
 
 
 def submissions(*, runs: Path = Path("runs"), limit_s: float = 60.0) -> None:
-    """List the account's submissions with their scores, beside cross-validation and judge of the runs they came from.
+    """List the account's submissions, each with its score and its run's cross-validation and offline test score.
 
     Parameters
     ----------
     runs
-        Folder of runs, whose records are brought up to date.
+        Folder of runs; their records of submissions are updated.
     limit_s
         Seconds that Kaggle may take to answer.
     """
-    from digit_recognizer import client
-    from tenfold.submit.submit import table
+    from digit_recognizer.client import list_submissions
+    from tenfold.submit.table import submission_table
 
-    for line in table(client.listed(limit_s), runs):
+    for line in submission_table(list_submissions(limit_s), runs):
         print(line)

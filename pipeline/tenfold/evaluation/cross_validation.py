@@ -14,9 +14,9 @@ from tenfold.data.folds import NOT_VALIDATED
 from tenfold.storage import atomic
 from tenfold.storage.npz import npz, read_npz
 from tenfold.storage.run_folder import OOF, VALIDATION, RunFolder
+from tenfold_onnx.contract import MIN_PROBABILITY
 
-MIN_PROBABILITY: Final = 1e-12  # keeps the log-loss of a certain error finite
-MIN_MODEL_PROBABILITY: Final = 1e-30  # that of the exported models
+MIN_SCORED_PROBABILITY: Final = 1e-12  # keeps the log-loss of a certain error finite
 TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is broken rather than miscalibrated
 
 
@@ -107,7 +107,7 @@ def cross_validate(
 
 def tempered(probs: npt.NDArray[np.float32], temperature: float) -> npt.NDArray[np.float32]:
     """Probabilities (N, 10) calibrated as the exported models do it: `tenfold_onnx.write.graphs.tempered`."""
-    logits = np.log(probs.astype(np.float64).clip(MIN_MODEL_PROBABILITY)) / temperature
+    logits = np.log(probs.astype(np.float64).clip(MIN_PROBABILITY)) / temperature
     power = np.exp(logits - logits.max(1, keepdims=True))
     return (power / power.sum(1, keepdims=True)).astype(np.float32)
 
@@ -128,4 +128,4 @@ def fit_temperature(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64
 
 def _log_loss(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:
     chosen = probs[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(chosen.clip(MIN_PROBABILITY)).mean())
+    return float(-np.log(chosen.clip(MIN_SCORED_PROBABILITY)).mean())

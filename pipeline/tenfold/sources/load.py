@@ -30,7 +30,7 @@ def resolve_source(data: Data) -> tuple[Data, str]:
     if data.source != "auto":
         return data, f"source: {data.source}, as requested"
     folder = data.data
-    if files.found(folder) is not None:
+    if files.find(folder) is not None:
         return replace(data, source="kaggle"), f"source: kaggle, since {folder} holds the competition's files"
     if mnist.present(folder):
         line = (
@@ -85,7 +85,7 @@ def _folder(path: Path) -> Path:
 
 
 def _kaggle_path(folder: Path) -> Path:
-    path = files.found(folder)
+    path = files.find(folder)
     if path is None:
         raise BadInput(f"{folder}: holds neither {competition.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
     return path

@@ -1,1 +1,1 @@
-"""One question a file; `tenfold study` asks them again."""
+"""One question per file; `tenfold study` answers them again."""

@@ -1,24 +1,88 @@
-"""The net that generated digits are looked at with."""
+"""Our classifier and our generator, trained for a study or a benchmark; the net that scores generated digits."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
 from tenfold.data.batches import Expansion
+from tenfold.data.digits import Digits
+from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
+from tenfold.models.inference import Sampler, sampler
 from tenfold.seeds import SeedStream
-from tenfold.settings import Fit, Net, Settings
-from tenfold.studies.study import Material
+from tenfold.settings import Cgan, Compute, Fit, Net, Settings, Warp
 from tenfold.training.fit_classifier import fit_classifier
+from tenfold.training.fit_generator import fit_generator
+
+if TYPE_CHECKING:
+    from tenfold.studies.cells import Material
+
+SMALL_NET: Final = Net(tta_shift_px=0)  # as it answers without test-time shifts
+WARP: Final = Warp()
+
+
+def train_classifier(
+    digits: Digits,
+    fit: Fit,
+    compute: Compute,
+    seeds: SeedStream,
+    net: Net = SMALL_NET,
+    warp: Warp = WARP,
+    batches: Callable[..., Expansion] = Expansion,
+) -> Classifier:
+    """Our classifier, trained on labelled digits, in evaluation mode; `batches` makes what it learns from."""
+    images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.known_labels())
+    expansion = batches(
+        images=images.to(compute.device),
+        labels=labels.to(compute.device),
+        warp=warp,
+        batch_size=fit.batch_size,
+        epoch_images=fit.epoch_images,
+    )
+    settings = Settings(net=net, fit=fit, compute=compute)
+    return fit_classifier(expansion, settings, seeds, None, lambda *_: None).eval()
+
+
+@dataclass(frozen=True)
+class TrainedGenerator:
+    """Our generator after its last epoch."""
+
+    net: Generator
+    sample: Sampler
+    variety: float  # within a class, as a share of that of real digits
+    sheets: Sequence[bytes]  # a PNG per epoch, always of the same z
+    device: torch.device
+
+    def digits(self, n: int, seed: int) -> Digits:
+        """`n` generated digits with balanced labels."""
+        labels = torch.arange(n, device=self.device) % 10
+        images = self.sample(labels, torch.Generator(self.device).manual_seed(seed))
+        return Digits.of("generated", images.cpu().numpy(), labels.cpu().numpy())
+
+
+def train_generator(digits: Digits, cgan: Cgan, compute: Compute, seeds: SeedStream) -> TrainedGenerator:
+    """Our conditional GAN, trained on labelled digits."""
+    device = torch.device(compute.device)
+    images = torch.from_numpy(digits.images).to(device)
+    labels = torch.from_numpy(digits.known_labels()).to(device)
+    varieties, sheets = [], []
+
+    def after_epoch(record: dict[str, Any], state: object, sheet: bytes) -> None:
+        varieties.append(record["variety"])
+        sheets.append(sheet)
+
+    settings = Settings(cgan=cgan, compute=compute)
+    net = fit_generator(images, labels, settings, seeds, None, after_epoch)
+    return TrainedGenerator(net, sampler(net, cgan.z_dim), varieties[-1], sheets, device)
 
 
 @cache
-def reference_net(its: Material, epochs: int) -> Classifier:
-    """Our small net after so many epochs on the training digits, in evaluation mode; fitted once a process."""
-    fit = Fit(epochs=1, epoch_images=256) if its.quick else Fit(epochs=epochs)
-    settings = Settings(net=Net(tta_shift_px=0), fit=fit, compute=its.compute)
-    images, labels = torch.from_numpy(its.train.images), torch.from_numpy(its.train.known_labels())
-    expansion = Expansion(images, labels, settings.warp, fit.batch_size, fit.epoch_images)
-    return fit_classifier(expansion, settings, SeedStream(0, 0), None, lambda *_: None).eval()
+def reference_net(material: Material, epochs: int) -> Classifier:
+    """Our small net after `epochs` epochs on the training digits, in evaluation mode; trained once per process."""
+    fit = Fit(epochs=1, epoch_images=256) if material.quick else Fit(epochs=epochs)
+    return train_classifier(material.train, fit, material.compute, SeedStream(0, 0))

@@ -1,4 +1,4 @@
-"""The table of a study: a line of CSV for every measurement, refused unless it is whole."""
+"""The table of an experiment: one CSV row per measurement, refused unless it is complete; statistics over seeds."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
 from pathlib import Path
 from typing import Any, Final
 
+from scipy import stats
+
 from tenfold.errors import BadInput
+from tenfold.storage.environment import machine
 
 KEYS: Final = ("cell", "row", "seed")
 PLACE: Final = ("form", "date", "machine")
 QUICK, FULL = "quick", "full"
 MOST_SEEDS: Final = 100
+DECIMAL, COUNT = ".4f", ",.0f"  # formats of columns
 
 
 @dataclass(frozen=True)
 class Table:
-    """All measurements of a study: rows with KEYS, numbers by column, and PLACE."""
+    """Measurements as rows with a name ("row"), a seed and numbers by column."""
 
     rows: Sequence[Mapping[str, Any]]
 
     def names(self) -> list[str]:
-        """The table's rows, each once, in their order."""
+        """The names of the rows, each once, in their order."""
         return list(dict.fromkeys(row["row"] for row in self.rows))
 
     def values(self, name: str, column: str) -> list[float]:
-        """Of one row and column, by seed."""
-        found = sorted((row for row in self.rows if row["row"] == name), key=lambda row: row["seed"])
-        return [row[column] for row in found if column in row]
+        """The numbers of one row and column, by seed."""
+        rows = sorted((row for row in self.rows if row["row"] == name), key=lambda row: row["seed"])
+        return [row[column] for row in rows if column in row]
 
     def mean(self, name: str, column: str) -> float:
-        """Over seeds."""
+        """Mean over seeds."""
         return statistics.mean(self.values(name, column))
 
     def error(self, name: str, column: str) -> list[float]:
-        """What an accuracy lacks, per cent, by seed."""
+        """100 % minus an accuracy, per cent, by seed."""
         return [100 * (1 - value) for value in self.values(name, column)]
 
     def pairs(self, name: str, other: str, column: str) -> list[float]:
@@ -50,35 +54,60 @@ class Table:
     def difference(self, name: str, other: str, column: str, scale: float = 1.0) -> str:
         """`name` minus `other`, times `scale`: mean ± standard error, paired by seed."""
         pairs = [scale * pair for pair in self.pairs(name, other, column)]
-        return spread(pairs, "+.2f", sqrt(len(pairs)))
+        error = f" ± {stats.sem(pairs):.2f}" if len(pairs) > 1 else ""
+        return f"{statistics.mean(pairs):+.2f}{error}"
 
     def points(self, name: str, other: str, column: str) -> str:
-        """As `difference`, of shares in hundredths."""
+        """The `difference` of two shares, in percentage points."""
         return self.difference(name, other, column, 100.0)
 
+    def lines(self, columns: Mapping[str, str]) -> list[list[str]]:
+        """The table for people: each row's name and summaries, given the format of each column."""
+        return [
+            [name, *(summary(self.values(name, column), form) for column, form in columns.items())]
+            for name in self.names()
+        ]
 
-def read(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """All rows of a stored table; none where there is no such file.
 
-    Raises BadInput where it is another table, damaged, or not what was written: the line and what is wrong with it.
+def summary(values: Sequence[float], form: str) -> str:
+    """Mean ± standard deviation; the mean alone of a single value or of equal counts."""
+    if not values:
+        return ""
+    mean = f"{statistics.mean(values):{form}}"
+    if len(values) == 1 or (form == COUNT and len(set(values)) == 1):
+        return mean
+    return f"{mean} ± {statistics.stdev(values):{form.lstrip('+')}}"
+
+
+def stamp() -> dict[str, str]:
+    """When and where a measurement is made."""
+    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine()}
+
+
+def read(path: Path, columns: Collection[str]) -> list[dict[str, Any]]:
+    """All rows of a stored table; empty where the file does not exist.
+
+    Raises BadInput where the file is another table, damaged or incomplete: the line and what is wrong with it.
     """
     if not path.exists():
         return []
     try:
         if not path.is_file():
-            raise ValueError("no file")
+            raise ValueError("not a file")
         reader = csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline=""), strict=True)
         if list(reader.fieldnames or ()) != [*KEYS, *columns, *PLACE]:
-            raise ValueError("other columns")
-        rows = [_row(line, columns, f"line {reader.line_num}") for line in reader]
-        _require_whole(rows)
+            raise ValueError("the columns differ")
+        rows = [_row(fields, columns, f"line {reader.line_num}") for fields in reader]
+        _require_complete(rows)
     except (OSError, ValueError, csv.Error) as error:
-        raise BadInput(f"{path}: is no table of this study ({error}); remove it, or give another --out") from error
+        raise BadInput(
+            f"{path}: is not a table of this experiment ({error}); remove it, or choose another folder"
+        ) from error
     return rows
 
 
-def written(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """The inverse of `read`."""
+def encode(rows: Sequence[Mapping[str, Any]], columns: Collection[str]) -> bytes:
+    """Rows as CSV; the inverse of `read`."""
     out = io.StringIO()
     writer = csv.DictWriter(out, [*KEYS, *columns, *PLACE], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -86,38 +115,32 @@ def written(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     return out.getvalue().encode()
 
 
-def spread(values: Sequence[float], form: str, shrink: float = 1.0) -> str:
-    """Mean ± standard deviation over `shrink`; the mean alone of a single value."""
-    mean = f"{statistics.mean(values):{form}}"
-    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values) / shrink:{form.lstrip('+')}}"
-
-
-def _row(line: Mapping[Any, Any], columns: Sequence[str], where: str) -> dict[str, Any]:
-    if None in line or None in line.values():
-        raise ValueError(f"{where}: {'surplus' if None in line else 'missing'} fields")
+def _row(fields: Mapping[Any, Any], columns: Collection[str], where: str) -> dict[str, Any]:
+    if None in fields or None in fields.values():
+        raise ValueError(f"{where}: too {'many' if None in fields else 'few'} fields")
     try:
-        seed, numbers = int(line["seed"]), {name: float(line[name]) for name in columns if line[name]}
+        seed, numbers = int(fields["seed"]), {name: float(fields[name]) for name in columns if fields[name]}
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
     if not 0 <= seed < MOST_SEEDS:
-        raise ValueError(f"{where}: seed {seed}")
+        raise ValueError(f"{where}: seed must be below {MOST_SEEDS}, got {seed}")
     if not all(math.isfinite(number) and abs(number) < 1e12 for number in numbers.values()):
-        raise ValueError(f"{where}: a number beyond all measure")
-    if line["form"] not in (QUICK, FULL):
-        raise ValueError(f"{where}: form {line['form']}")
-    return {**{name: line[name] for name in ("cell", "row", *PLACE)}, "seed": seed, **numbers}
+        raise ValueError(f"{where}: numbers must be finite and below 1e12")
+    if fields["form"] not in (QUICK, FULL):
+        raise ValueError(f"{where}: form must be {QUICK} or {FULL}, got {fields['form']}")
+    return {**{name: fields[name] for name in ("cell", "row", *PLACE)}, "seed": seed, **numbers}
 
 
-def _require_whole(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A cell's rows and their columns are the same for each of its seeds, and all rows are of one form."""
+def _require_complete(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError unless a cell's rows and columns are the same for all its seeds, and all of one form."""
     if len({row["form"] for row in rows}) > 1:
-        raise ValueError("rows of both forms")
+        raise ValueError("quick and full rows are mixed")
     cells: dict[tuple[str, int], list[tuple[str, ...]]] = {}
     for row in rows:
         cells.setdefault((row["cell"], row["seed"]), []).append((row["row"], *sorted(row.keys() - {*KEYS, *PLACE})))
     first: dict[str, list[tuple[str, ...]]] = {}
     for (cell, seed), shape in cells.items():
         if sorted(shape) != sorted(first.setdefault(cell, shape)):
-            raise ValueError(f"cell {cell} of seed {seed} has other rows than that of another seed")
+            raise ValueError(f"cell {cell}, seed {seed}: its rows differ from another seed's")
         if len(set(shape)) < len(shape):
-            raise ValueError(f"cell {cell} of seed {seed} has a row twice")
+            raise ValueError(f"cell {cell}, seed {seed}: a row occurs twice")

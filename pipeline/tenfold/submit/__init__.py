@@ -1,1 +1,1 @@
-"""Submissions: sent once, recorded, scored."""
+"""Submissions: each file sent once, every attempt recorded, its score compared with the run's own."""

@@ -1,9 +1,9 @@
-"""What was handed in: a record an attempt, in a file beside the submission. Imports no torch."""
+"""The record of submission attempts, in a file beside the submission. Imports no torch."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 from filelock import FileLock, Timeout
 
+from digit_recognizer import client
+from digit_recognizer.client import Submission
 from tenfold.errors import BadInput
 from tenfold.storage import atomic
 
@@ -31,8 +33,8 @@ class Attempt:
     ref: str | None = None  # Kaggle's number of the submission
     status: str | None = None  # PENDING, COMPLETE or ERROR
     score: float | None = None  # public
-    cv: float | None = None  # of the run that wrote the file
-    judge: float | None = None
+    cv: float | None = None  # cross-validation accuracy of the run that wrote the file
+    judge: float | None = None  # offline test accuracy of that run
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Ledger:
     path: Path
 
     def attempts(self) -> list[Attempt]:
-        """All of them. Raises BadInput where the file is damaged."""
+        """All attempts. Raises BadInput where the file is damaged."""
         try:
             table = json.loads(self.path.read_text("utf-8"))
             known = {entry.name for entry in fields(Attempt)}
@@ -51,28 +53,41 @@ class Ledger:
             return []
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise BadInput(
-                f"{self.path}: can't be read ({error}), so nothing was sent; mend or remove it "
+                f"{self.path}: cannot be read ({error}), so nothing was sent; fix or remove it "
                 "(`tenfold submissions` shows what Kaggle has)"
             ) from error
 
     def put(self, attempt: Attempt) -> None:
-        """Store `attempt`, in the place of an earlier record of it."""
+        """Store `attempt`, replacing an earlier record of it."""
         others = [entry for entry in self.attempts() if entry.id != attempt.id]
         table = [asdict(entry) for entry in (*others, attempt)]
         atomic.write(self.path, (json.dumps(table, indent=2) + "\n").encode())
 
     def update(self, attempt: Attempt, **changes: object) -> Attempt:
-        """Store `attempt` with `changes`, and give it."""
+        """Store `attempt` with `changes`, and return it."""
         changed = replace(attempt, **changes)  # type: ignore[arg-type]
         self.put(changed)
         return changed
 
+    def confirm(self, attempt: Attempt, submission: Submission) -> Attempt:
+        """Store that `attempt` is the listed `submission`, and return it with number, status and score."""
+        return self.update(
+            attempt, state="submitted", ref=submission.ref, status=submission.status, score=submission.score
+        )
+
+    def synchronise(self, submissions: Sequence[Submission]) -> None:
+        """Confirm every attempt that is among the `submissions` that Kaggle lists."""
+        for attempt in self.attempts():
+            submission = client.find(submissions, attempt.id)
+            if submission:
+                self.confirm(attempt, submission)
+
 
 @contextmanager
-def held(folder: Path) -> Iterator[Ledger]:
-    """The ledger of `folder`, while no other process sends from there. Raises BadInput."""
+def locked(folder: Path) -> Iterator[Ledger]:
+    """The ledger of `folder`, with other processes kept from sending from there. Raises BadInput."""
     try:
         with FileLock(folder / f".{LEDGER}.lock", timeout=0):
             yield Ledger(folder / LEDGER)
     except Timeout as error:
-        raise BadInput(f"{folder}: another `tenfold submit` is at work there; wait for it") from error
+        raise BadInput(f"{folder}: another `tenfold submit` is running there; wait for it") from error
