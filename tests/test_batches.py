@@ -73,8 +73,8 @@ def test_an_epoch_shows_every_digit_once_with_its_label() -> None:
     assert {as_bytes(image): label for image, label in zip(images, labels, strict=True)} == true_labels(50)
 
 
-@settings(deadline=None, max_examples=30)
-@given(n=st.integers(1, 40), batch=st.integers(2, 20), share=st.floats(0, 0.5), epoch_images=st.integers(1, 60))
+@settings(deadline=None, max_examples=20)
+@given(n=st.integers(1, 30), batch=st.integers(2, 20), share=st.floats(0, 0.5), epoch_images=st.integers(1, 40))
 def test_batches_hold_the_share_of_generated_digits(n: int, batch: int, share: float, epoch_images: int) -> None:
     batches = batches_of(n, batch_size=batch, share=share, sample=blank, epoch_images=epoch_images)
     generated = round(share * batch)

@@ -85,27 +85,31 @@ def train(
     return result
 
 
+@pytest.fixture(scope="module")
+def whole() -> Trained:
+    """A training that ran without a stop."""
+    return train()
+
+
 def same_weights(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
 def test_the_loss_falls_and_real_digits_are_learnt() -> None:
     digits, test = sample.load()
-    trained = train(digits, replace(FIT, epochs=4, epoch_images=1400))
+    trained = train(digits, replace(FIT, epochs=3, epoch_images=1400))
     losses = [epoch.loss for epoch in trained.epochs]
     assert losses == sorted(losses, reverse=True)
     predicted = probabilities(trained.net, test.images, CPU).argmax(1)
     assert (predicted == test.known_labels()).mean() > 0.8
 
 
-def test_the_same_seed_gives_the_same_bytes() -> None:
-    first, same, other = train().net, train().net, train(fold=1).net
-    assert same_weights(first, same) and not same_weights(first, other)
+def test_the_same_seed_gives_the_same_bytes(whole: Trained) -> None:
+    assert same_weights(whole.net, train().net) and not same_weights(whole.net, train(fold=1).net)
 
 
 @pytest.mark.parametrize("epochs_done", [1, 2])
-def test_a_resumed_training_ends_with_the_same_bytes(epochs_done: int, tmp_path: Path) -> None:
-    whole = train()
+def test_a_resumed_training_ends_with_the_same_bytes(epochs_done: int, whole: Trained, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "state", whole.checkpoints[epochs_done - 1])
     resumed = train(resume=checkpoint.load(tmp_path / "state"))
     assert same_weights(whole.net, resumed.net)
@@ -124,8 +128,8 @@ def test_a_loss_of_nan_stops_the_training(monkeypatch: pytest.MonkeyPatch) -> No
         train()
 
 
-def test_a_rate_cut_takes_effect_from_its_epoch_on() -> None:
-    whole, cut = train(), train(rate_cuts=[RateCut(1, 0.5)])
+def test_a_rate_cut_takes_effect_from_its_epoch_on(whole: Trained) -> None:
+    cut = train(rate_cuts=[RateCut(1, 0.5)])
     assert whole.epochs[0] == cut.epochs[0] and whole.epochs[1] != cut.epochs[1]
 
 
