@@ -79,7 +79,7 @@ def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_weights() -> None:
-    """Nets that a test builds begin with the same weights each time."""
+    """Nets that a test builds start with the same weights each time."""
     torch.manual_seed(0)
 
 
@@ -108,6 +108,7 @@ def in_process(*arguments: str | Path, cwd: Path, **environment: str) -> subproc
         contextlib.redirect_stderr(err),
     ):
         code = status([str(argument) for argument in arguments])
+    torch.set_num_threads(1)  # a run sets its own number
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 

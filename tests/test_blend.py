@@ -59,10 +59,10 @@ def test_a_leaked_run_makes_a_leaked_blend(finished_run: Path, other_run: Path, 
     [
         ("blend first", "two or more runs"),
         ("blend first first", "named twice"),
-        ("blend first nowhere", "nowhere/data.json: can't be read"),
-        ("blend first foreign", "foreign: was run on other digits than"),
+        ("blend first nowhere", "nowhere/"),
+        ("blend first foreign", "foreign: other digits than"),
         ("blend first cut", "cut/oof.npz: can't be read"),
-        ("blend first second --out foreign", "foreign: is not empty"),
+        ("blend first second --out foreign", "foreign: not empty"),
     ],
 )
 def test_runs_that_cannot_be_blended_are_refused(

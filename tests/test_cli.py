@@ -107,8 +107,8 @@ def test_rates_are_cut_only_where_a_loss_became_nan(factor: str, part: str, tmp_
     ("text", "parts"),
     [
         ("folds = ", ["mine.toml: ", "TOML"]),
-        ("fold = 3", ["mine.toml: ", "no setting fold;"]),
-        ("[fit]\nepoch = 3", ["mine.toml: ", "no setting fit.epoch;"]),
+        ("fold = 3", ["mine.toml: ", "setting fold;"]),
+        ("[fit]\nepoch = 3", ["mine.toml: ", "setting fit.epoch;"]),
         ("[fit]\nepochs = 'ten'", ["mine.toml: fit.epochs: ", "ten"]),
         ("fit = 3", ["mine.toml: fit: ", "3", "table"]),
         ("folds = 0", ["mine.toml: folds: ", "0"]),

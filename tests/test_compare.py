@@ -7,30 +7,36 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from conftest import in_process, succeeded
 
 from tenfold.errors import BadInput
-from tenfold.report.compare import compare, difference, read
+from tenfold.report.compare import Compared, Difference, compare, difference, read
 from tenfold.storage.run_folder import RunFolder
 
 
-def test_a_run_differs_from_itself_by_nothing(finished_run: Path) -> None:
-    differs = difference(read(finished_run), read(finished_run))
-    assert differs and (differs.errors, differs.errors_se, differs.accuracy, differs.accuracy_se) == (0, 0, 0, 0)
+def with_errors(run: Compared, wrong: npt.NDArray[np.bool_]) -> Compared:
+    """A run whose out-of-fold predictions are wrong on these rows alone."""
+    probs = np.eye(10, dtype=np.float32)[(run.oof.labels + wrong) % 10]
+    return replace(run, oof=replace(run.oof, probabilities=probs))
 
 
-def test_the_difference_is_of_rows_with_the_error_of_their_sum(finished_run: Path) -> None:
+def test_a_run_does_not_differ_from_itself(finished_run: Path) -> None:
+    assert difference(read(finished_run), read(finished_run)) == Difference(0, 0, 0, 0)
+
+
+def test_the_difference_is_of_rows_with_its_standard_error(finished_run: Path) -> None:
     run = read(finished_run)
     n = len(run.wrong)
     first, second = np.zeros(n, bool), np.zeros(n, bool)
     first[:10], second[5:30] = True, True  # five in common, five gained, twenty lost
-    differs = difference(replace(run, wrong=second), replace(run, wrong=first))
-    assert differs and differs.errors == 15
-    assert differs.errors_se == pytest.approx(np.sqrt(25 - 15**2 / n) * np.sqrt(n / (n - 1)))
-    folds = [-(second.astype(int) - first)[run.fold == fold].mean() for fold in (0, 1)]
-    assert differs.accuracy == pytest.approx(np.mean(folds))
-    assert differs.accuracy_se == pytest.approx(np.std(folds, ddof=1) / np.sqrt(2))
+    result = difference(with_errors(run, second), with_errors(run, first))
+    assert result and result.errors == 15
+    assert result.errors_se == pytest.approx(np.sqrt(25 - 15**2 / n) * np.sqrt(n / (n - 1)))
+    folds = [-(second.astype(int) - first)[run.oof.fold == fold].mean() for fold in (0, 1)]
+    assert result.accuracy == pytest.approx(np.mean(folds))
+    assert result.accuracy_se == pytest.approx(np.std(folds, ddof=1) / np.sqrt(2))
 
 
 def test_rows_that_only_one_run_validated_are_left_out(finished_run: Path) -> None:
@@ -38,17 +44,17 @@ def test_rows_that_only_one_run_validated_are_left_out(finished_run: Path) -> No
     kept = np.arange(len(run.wrong)) % 3 > 0
     wrong = run.wrong.copy()
     wrong[kept.nonzero()[0][:5]] ^= True
-    other = replace(run, row=run.row[kept][::-1], fold=run.fold[kept][::-1], wrong=run.wrong[kept][::-1])
-    differs = difference(replace(run, wrong=wrong), other)
-    assert differs and differs.errors == (wrong[kept].astype(int) - run.wrong[kept]).sum()
-    assert differs.errors_se > 0 and differs.accuracy is not None
+    reversed_part = {name: getattr(run.oof, name)[kept][::-1] for name in ("probabilities", "labels", "fold", "origin")}
+    result = difference(with_errors(run, wrong), replace(run, oof=replace(run.oof, **reversed_part)))
+    assert result and result.errors == (wrong[kept].astype(int) - run.wrong[kept]).sum()
+    assert result.errors_se > 0 and result.accuracy is not None
 
 
 def test_other_digits_and_other_folds_are_not_paired(finished_run: Path) -> None:
     run = read(finished_run)
-    assert difference(run, replace(run, train_sha256="another")) is None
-    differs = difference(run, replace(run, fold=1 - run.fold))
-    assert differs and differs.errors == 0 and differs.accuracy is None
+    assert difference(run, replace(run, data=replace(run.data, train_sha256="another"))) is None
+    result = difference(run, replace(run, oof=replace(run.oof, fold=1 - run.oof.fold)))
+    assert result and result.errors == 0 and result.accuracy is None
 
 
 def with_another_seed(run: Path, copy: Path) -> Path:
@@ -70,7 +76,7 @@ def test_the_table_has_both_runs_and_settings_that_differ(finished_run: Path, tm
     rows = table(succeeded(in_process("compare", finished_run, other, cwd=tmp_path)))
     assert rows[""] == [str(finished_run), str(other)]
     assert rows["seed"] == ["0", "5"] and "folds" not in rows
-    assert rows[f"errors against {finished_run}"] == ["", "+0 ± 0.0"]
+    assert rows[f"errors minus those of {finished_run}"] == ["", "+0 ± 0.0"]
     cv = RunFolder(finished_run).read_json("metrics.json")["cross_validation"]
     assert rows["cross-validation"] == [f"{cv['mean']:.5f} ± {cv['std']:.5f}"] * 2
 
@@ -79,13 +85,12 @@ def test_a_blend_stands_beside_its_runs(finished_run: Path, tmp_path: Path) -> N
     other = with_another_seed(finished_run, tmp_path / "runs/other")
     succeeded(in_process("blend", finished_run, other, cwd=tmp_path))
     rows = table(succeeded(in_process("compare", finished_run, other, "runs/blend", cwd=tmp_path)))
-    assert rows[f"errors against {finished_run}"] == ["", "+0 ± 0.0", "+0 ± 0.0"]
+    assert rows[f"errors minus those of {finished_run}"] == ["", "+0 ± 0.0", "+0 ± 0.0"]
     assert rows["seed"] == ["0", "5", ""] and "folds" not in rows
     (light,) = (cells for name, cells in rows.items() if "light net" in name)
     assert light[2] == "none"
-    one = RunFolder(finished_run).metrics()
-    both = RunFolder(tmp_path / "runs/blend").read_json("metrics.json")
-    assert both["seconds"]["total"] == pytest.approx(2 * one["seconds"]["total"], abs=0.1)
+    one, both = (read(run).metrics.seconds["total"] for run in (finished_run, tmp_path / "runs/blend"))
+    assert both == pytest.approx(2 * one, abs=0.1)
 
 
 def test_one_run_is_too_few(finished_run: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sklearn import metrics as sklearn_metrics
 
 from tenfold.errors import BadInput
 from tenfold.evaluation import diagnostics
-from tenfold.report.page import render
+from tenfold.report.page import FinishedRun, render
 from tenfold.storage.run_folder import RunFolder
 
 RNG = np.random.default_rng(0)
@@ -36,7 +37,7 @@ def test_confusion_precision_and_recall_are_scikit_learns() -> None:
     counts = diagnostics.confusion(probs, LABELS)
     assert (counts == sklearn_metrics.confusion_matrix(LABELS, probs.argmax(1))).all()
     precision, recall, _, rows = sklearn_metrics.precision_recall_fscore_support(LABELS, probs.argmax(1))
-    per_digit = diagnostics.per_digit(counts)
+    per_digit = diagnostics.per_digit(probs, LABELS)
     assert [entry.precision for entry in per_digit] == pytest.approx(precision)
     assert [entry.recall for entry in per_digit] == pytest.approx(recall)
     assert [entry.rows for entry in per_digit] == list(rows)
@@ -44,9 +45,8 @@ def test_confusion_precision_and_recall_are_scikit_learns() -> None:
 
 
 def test_a_digit_that_never_occurs_has_no_precision() -> None:
-    counts = np.zeros((10, 10), np.int64)
-    counts[3, 3] = 5
-    three, four = diagnostics.per_digit(counts)[3:5]
+    threes = np.full(5, 3)
+    three, four = diagnostics.per_digit(np.eye(10, dtype=np.float32)[threes], threes)[3:5]
     assert (three.precision, three.recall, three.mistaken_for) == (1, 1, None)
     assert np.isnan([four.precision, four.recall]).all()
 
@@ -71,7 +71,7 @@ def test_label_errors_are_told_from_unsure_mistakes() -> None:
     probs = answers(LABELS, sureness, right)
     wrong = diagnostics.likely_label_errors(probs, LABELS)
     assert wrong.tolist() == [77, 300, 5]  # the surest first
-    assert set(diagnostics.hardest(probs, LABELS, but=wrong)[:2].tolist()) == set(unsure.tolist())
+    assert set(diagnostics.hardest(probs, LABELS, exclude=wrong)[:2].tolist()) == set(unsure.tolist())
 
 
 class Outline(HTMLParser):
@@ -120,14 +120,11 @@ def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
         assert f'<th scope="row">{line}' in text or f"{line}</th>" in text
 
 
-def test_a_leaked_run_says_so_first(finished_run: Path, tmp_path: Path) -> None:
-    run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
-    run.write_json(
-        "metrics.json", run.read_json("metrics.json") | {"honest": False, "judge": None, "judge_light": None}
-    )
-    text = render(run)
+def test_a_leaked_run_says_so_first(finished_run: Path) -> None:
+    run = FinishedRun.load(RunFolder(finished_run))
+    text = render(replace(run, metrics=replace(run.metrics, honest=False, judge=None, judge_light=None)))
     assert "LEAKED" in text and "Honest." not in text and text.index("LEAKED") < text.index("cross-validation")
-    assert "no judge" in text
+    assert "no offline test score" in text
 
 
 def test_written_again_it_is_the_same(finished_run: Path, text: str, tmp_path: Path) -> None:
@@ -142,19 +139,19 @@ def test_what_is_missing_is_named(lost: str, finished_run: Path, tmp_path: Path)
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     (shutil.rmtree if (run.path / lost).is_dir() else Path.unlink)(run.path / lost)
     with pytest.raises(BadInput, match=lost):
-        render(run)
+        render(FinishedRun.load(run))
 
 
 def test_a_run_without_its_log_is_refused(finished_run: Path, tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     (run.path / "metrics.jsonl").write_text("")
-    with pytest.raises(BadInput, match="lacks the run's epochs"):
-        render(run)
+    with pytest.raises(BadInput, match="lacks epochs of the run"):
+        render(FinishedRun.load(run))
 
 
 def test_a_file_instead_of_a_run_is_refused(finished_run: Path) -> None:
-    with pytest.raises(BadInput, match=r"metrics\.json: is no run's folder"):
-        render(RunFolder(finished_run / "metrics.json"))
+    with pytest.raises(BadInput, match=r"metrics\.json: .*not a run"):
+        FinishedRun.load(RunFolder(finished_run / "metrics.json"))
 
 
 @pytest.mark.parametrize("command", ["report run", "compare run whole", "export run"])
@@ -162,8 +159,9 @@ def test_a_run_of_another_version_is_refused(command: str, finished_run: Path, t
     (tmp_path / "whole").symlink_to(finished_run)
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     metrics = run.read_json("metrics.json")
-    run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "judge_light"})
-    assert "judge_light, so another version" in refused(*command.split(), cwd=tmp_path)
+    run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "cross_validation"})
+    sentence = refused(*command.split(), cwd=tmp_path)
+    assert "run/metrics.json: " in sentence and "cross_validation" in sentence
 
 
 @pytest.mark.slow

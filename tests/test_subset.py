@@ -42,7 +42,7 @@ def test_words_select_trainings_and_the_plan_obeys(words: str, names: set[str], 
     plan = Plan(SETTINGS, RunFolder(tmp_path), part)
     digits = few_digits(60)
     fold_of = digits.known_labels() % 3
-    tasks = [*plan.first_round(digits, fold_of), *plan.second_round(digits, fold_of, None)]
+    tasks = [*plan.fold_generator_tasks(digits, fold_of), *plan.net_tasks(digits, fold_of, None)]
     assert {task.name for task in tasks} == names
     nets = sum("net" in name for name in names)
     epochs = {"light": SETTINGS.light.epochs, "generator": SETTINGS.generator.epochs}
@@ -54,7 +54,7 @@ def test_words_select_trainings_and_the_plan_obeys(words: str, names: set[str], 
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("", "only: .*empty"),
+        ("", "only: .*nothing"),
         ("seed=1", "only: .*seed=1"),
         ("net=1", "only: .*net=1"),
         ("net=1,fold=1", "only: .*net=1,fold=1"),
@@ -62,7 +62,7 @@ def test_words_select_trainings_and_the_plan_obeys(words: str, names: set[str], 
         ("fold-1-net-0", "only: .*fold-1-net-0"),
         ("fold=3", "only: .*fold.*3"),
         ("fold=-1", "only: .*fold.*-1"),
-        ("fold=", "only: .*fold.*empty"),
+        ("fold=", "only: .*fold.*nothing"),
         ("fold=1,net=2", "only: .*net.*2"),
     ],
 )
@@ -78,7 +78,7 @@ def test_what_is_left_is_named_in_the_words_of_only(tmp_path: Path) -> None:
     assert subset.remaining(SETTINGS, run) == ["fold=0,net=1", "fold=1", "fold=2", "generator"]
     for words in subset.remaining(SETTINGS, run):
         finish_all(*(tmp_path / name for name in subset.select(words, SETTINGS)))
-    assert subset.remaining(SETTINGS, run) == [] and Plan(SETTINGS, run).done()
+    assert subset.remaining(SETTINGS, run) == [] and Plan(SETTINGS, run).is_done()
 
 
 def test_with_a_reserve_every_fold_includes_its_generator(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_with_a_reserve_every_fold_includes_its_generator(tmp_path: Path) -> Non
 
 def test_a_run_of_a_part_fits_what_the_whole_run_fits(finished_run: Path, tmp_path: Path) -> None:
     text = succeeded(in_process(*SMOKE, "--only", "fold=1", "--out", "part", cwd=tmp_path))
-    assert "left to fit" in text and "fold=0, light, generator; `tenfold join`" in text
+    assert "fold=0, light, generator; " in text and "`tenfold join`" in text
     folders = [path.name for path in (tmp_path / "part").iterdir() if path.is_dir()]
     assert set(folders) == {"fold-1-generator", "fold-1-net-0"}
     for name in ("fold-1-generator/generator.safetensors", "fold-1-net-0/answers.npz"):
