@@ -125,9 +125,8 @@ edges = torch.tensor(
         [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
     ]
 ).float()
-seven = (
-    torch.from_numpy(train.images[first_of[7]]).float()[None, None] / 255
-)  # (1, 1, 28, 28): images, channels, height, width
+seven = torch.from_numpy(train.images[first_of[7]]).float() / 255
+seven = seven[None, None]  # shape (1, 1, 28, 28): images, channels, height, width
 maps = torch.nn.functional.conv2d(seven, edges[:, None], padding=1)[0].relu()  # relu: negative numbers become 0
 show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right edges", "left edges"], columns=5)
 

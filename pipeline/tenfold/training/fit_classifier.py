@@ -56,9 +56,7 @@ def fit_classifier(
         rng = torch.Generator(device).manual_seed(seeds.seed_of("batches", epoch))
         net.train()
         cut_factor = cut_rate(rate_cuts, epoch)
-        losses = torch.zeros(
-            batches.steps, device=device
-        )  # read once per epoch: each reading would wait for the device
+        losses = torch.zeros(batches.steps, device=device)  # read once per epoch: reading waits for the device
         # In the first epoch the averaged net is not trained yet, so all generated digits are used.
         predict = _predicting(averaged.net) if batches.needs_predictions and epoch else None
         generated = batches.generated(rng, predict)
