@@ -124,7 +124,7 @@ class Net(_Ranged):
 
 @dataclass(frozen=True)
 class Fit(_Ranged):
-    """How the classifier is trained: by Muon and AdamW; the learning rate rises, then falls to 0; weights are averaged."""
+    """How the classifier is trained: by Muon and AdamW; the rate rises, then falls to 0; the weights are averaged."""
 
     section: ClassVar[str] = "fit"
     epochs: int = _ranged(12, low=1)
