@@ -18,7 +18,7 @@ from benchmarks import results
 from benchmarks.members import hold_out
 from torch import Tensor, nn
 
-from tenfold.data.batches import Expansion, Generated, Predict
+from tenfold.data.batches import Batches, Generated, Predict
 from tenfold.models.inference import probabilities
 from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Fit, Net
@@ -44,27 +44,27 @@ TITLES: Final = {
 }
 
 
-@dataclass(frozen=True)
-class TaughtOfGenerated(Expansion):
+@dataclass(frozen=True, kw_only=True)
+class TaughtOfGenerated(Batches):
     """Batches with the teachers' probabilities as targets of generated digits."""
 
     teacher: Predict | None = None
 
-    def generated(self, draws: torch.Generator, opinion: Predict | None = None) -> Generated:
+    def generated(self, rng: torch.Generator, predict: Predict | None = None) -> Generated:
         """An epoch's generated digits."""
-        return super().generated(draws, self.teacher)
+        return super().generated(rng, self.teacher)
 
 
-@dataclass(frozen=True)
-class TaughtOfAll(Expansion):
+@dataclass(frozen=True, kw_only=True)
+class TaughtOfAll(Batches):
     """Batches with the teachers' probabilities as targets of every digit, as it is warped."""
 
     teacher: Predict | None = None
 
-    def batches(self, generated: Generated, draws: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(self, generated: Generated, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """An epoch's batches."""
         assert self.teacher
-        for images, _ in super().batches(generated, draws):
+        for images, _ in super().epoch(generated, rng):
             yield images, self.teacher(images)
 
 
@@ -94,8 +94,8 @@ def _measure(net: Net, fit: Fit, cgan: Cgan, cell: str, seed: int, material: Mat
     fold, compute = int(cell.removeprefix("fold ")), material.compute
     train, held_out = hold_out(material.train, fold)
 
-    def trained(index: int, fit: Fit = fit, batches: Any = Expansion) -> nn.Module:
-        return train_classifier(train, fit, compute, SeedStream(0, fold, index), net, batches=batches)
+    def trained(index: int, fit: Fit = fit, make_batches: Any = Batches) -> nn.Module:
+        return train_classifier(train, fit, compute, SeedStream(0, fold, index), net, make_batches=make_batches)
 
     teachers = [trained(index) for index in range(TEACHERS)]
     generator = train_generator(train, cgan, compute, SeedStream(0, fold))
@@ -106,7 +106,7 @@ def _measure(net: Net, fit: Fit, cgan: Cgan, cell: str, seed: int, material: Mat
     of_all = partial(TaughtOfAll, teacher=mean_of_floats(teachers))
     taught = {  # all three start with the same weights, which no teacher had
         LABELS: trained(TEACHERS),
-        OF_GENERATED: trained(TEACHERS, batches=of_generated),
+        OF_GENERATED: trained(TEACHERS, make_batches=of_generated),
         OF_ALL: trained(TEACHERS, replace(fit, label_smoothing=0.0), of_all),  # the teachers had label smoothing
     }
     device, labels = torch.device(compute.device), held_out.known_labels()

@@ -32,7 +32,7 @@ def measure(cgan: Cgan, seeds: Iterable[int], material: Material) -> Iterator[di
         started = time.perf_counter()
         generator = train_generator(seen, cgan, compute, stream)
         seconds = time.perf_counter() - started
-        quality = generator_quality.measured(net, generator.sample, seen.images, unseen.images, seed, device)
+        quality = generator_quality.measure(net, generator.sample, seen.images, unseen.images, seed, device)
         generated = generator.digits(CAS_DIGITS, stream.seed_of("cas"))
         student = train_classifier(generated, Fit(epochs=CAS_EPOCHS), compute, stream)
         yield {

@@ -14,9 +14,9 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from tenfold.models.weights import CLASSIFIER, load_classifier
+from tenfold.models.weights import load_classifier
 from tenfold.settings import Net
-from tenfold.storage.run_folder import RunFolder
+from tenfold.storage.run_folder import CLASSIFIER, RunFolder
 from tenfold.training.device import multiplies_bf16
 from tenfold_onnx import Classifier
 

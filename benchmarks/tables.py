@@ -205,7 +205,7 @@ def _canvas() -> str:
 def _generators() -> str:
     note = (
         "Trained on the training part of fold 0 of 5, one thread; scored on the 8,400 rows that the fold validates, by "
-        "a light net of six epochs on the same training part. Commit `bb82c74` is the last with the options "
+        "a light net of six epochs on the same training part. Commit `bb82c74` has the options "
         f"{', '.join(f'`{name}`' for name in results.REMOVED)}."
     )
     columns = {

@@ -156,8 +156,10 @@ def browser() -> Iterator[Any]:
     if chromium is None:
         pytest.skip("no chromium is installed (name one in CHROMIUM)")
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with pytest.importorskip("playwright.sync_api").sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=chromium, args=arguments)
+    playwright = pytest.importorskip("playwright.sync_api")
+    playwright.expect.set_options(timeout=1000 * HANG_S)
+    with playwright.sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=chromium, args=arguments, timeout=1000 * HANG_S)
         yield opened
         opened.close()
 

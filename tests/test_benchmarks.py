@@ -245,11 +245,11 @@ def test_teachers_probabilities_become_the_targets() -> None:
     some = distilled.TaughtOfGenerated(
         **common, share=0.25, sample=sample, soft_labels=True, teacher=distilled.mean_of_bytes(teachers)
     )
-    images, targets = next(iter(some.batches(some.generated(rng), rng)))
+    images, targets = next(iter(some.epoch(some.generated(rng), rng)))
     assert (targets[:6, 0] == 1).all() and (images[6:] == 0).all()
     torch.testing.assert_close(targets[6:], mean.expand(2, 10))
     every = distilled.TaughtOfAll(**common, teacher=distilled.mean_of_floats(teachers))
-    images, targets = next(iter(every.batches(every.generated(rng), rng)))
+    images, targets = next(iter(every.epoch(every.generated(rng), rng)))
     torch.testing.assert_close(targets, mean.expand(8, 10))
 
 

@@ -1,4 +1,4 @@
-"""A run, readable from top to bottom as the way of the data: from files to a submission, models and scores."""
+"""A run, step by step in the order of the data: from files to a submission, models and scores."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from tenfold.training.task_folder import order_rate_cut, rate_cuts
 if TYPE_CHECKING:
     from tenfold.orchestration.cluster import Cluster  # needs Ray
 
-# Not the report: it is a view of these, and another version may draw it differently without the run changing.
+# Not the report: a new version may draw it differently, and the run stays the same.
 ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *MODELS, DATA, METRICS, PICTURES)
 
 RunRound = Callable[[Iterable[pool.Task]], None]
@@ -61,7 +61,7 @@ RunRound = Callable[[Iterable[pool.Task]], None]
 def resolve(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
     """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
     data, line = resolve_source(settings.data)
-    compute = (cluster or device).resolve(settings.compute, settings.folds * settings.nets + 1)
+    compute = (cluster or device).resolve(settings.compute, settings.folds * settings.nets + 1)  # and the light net
     init = settings.init.resolve() if settings.init else None
     return replace(settings, data=data, compute=compute, init=init), line
 
@@ -99,7 +99,7 @@ def run(
         if cut_rates is not None:
             _order_rate_cuts(plan, cut_rates)
         with training(plan, tensorboard=tensorboard, cluster=cluster) as run_round:
-            started -= elapsed_seconds(folder.epoch_log.read())  # earlier starts count
+            started -= elapsed_seconds(folder.epoch_log.read())  # so that the total includes earlier starts
             run_round(plan.fold_generator_tasks(digits, fold_of))
             run_round(plan.net_tasks(digits, fold_of, parent))
             if only:
@@ -115,9 +115,10 @@ def _evaluate_and_export(
     """From trained nets to a submission, models, metrics and the report."""
     settings, folder = plan.settings, plan.folder
     nets = TrainedNets.load(folder, settings)
+    # oof: out-of-fold predictions. temperature: makes the probabilities match the accuracy.
     oof, temperature = out_of_fold(folder, digits, fold_of, settings.nets)
     models = export_models(nets, temperature)
-    write_models(folder.path, models)
+    write_models(folder.path, models)  # for the predictions below; written again with model cards at the end
     predicted = write_submission(folder, test, nets.ensemble, temperature)
     epochs = folder.epoch_log.read()
     metrics = RunMetrics(
@@ -130,7 +131,7 @@ def _evaluate_and_export(
         temperature=temperature,
         collapsed=tuple(plan.collapsed()),
         overlap=record.overlap,
-        rate_cuts={place.name: cuts for place in plan.folders() if (cuts := rate_cuts(place))},
+        rate_cuts={task.name: cuts for task in plan.folders() if (cuts := rate_cuts(task))},
         seconds=seconds_by_stage(epochs) | {"total": round(time.monotonic() - started, 1)},
     )
     pictures = Pictures.choose(oof, digits, fold_of)
@@ -169,7 +170,7 @@ def record_digits(folder: RunFolder, record: DataRecord, notes: Iterable[str]) -
 
 @contextmanager
 def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None = None) -> Iterator[RunRound]:
-    """A function that does a round of a plan's trainings, here or on the nodes of a cluster."""
+    """Inside `with`: a function that does one round of a plan's trainings, here or on the nodes of a cluster."""
     for sentence in plan.prepare():
         print(sentence)
     earlier = plan.folder.epoch_log.read()
@@ -178,28 +179,28 @@ def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None =
             f"{plan.folder.path} continues; {len(earlier)} epochs of training so far, {elapsed_seconds(earlier):.0f} s"
         )
     compute = plan.settings.compute
-    side_by_side = cluster.capacity(compute) if cluster else compute.workers
-    with watched(plan.planned(), plan.folder, side_by_side, tensorboard) as report:
+    at_once = cluster.capacity(compute) if cluster else compute.workers
+    with watched(plan.planned(), plan.folder, at_once, tensorboard) as show_epoch:
         if cluster:
-            yield lambda tasks: cluster.run_all(tasks, compute, report)
+            yield lambda tasks: cluster.run_all(tasks, compute, show_epoch)
         else:
-            yield lambda tasks: pool.run_all(tasks, compute.workers, report)
+            yield lambda tasks: pool.run_all(tasks, compute.workers, show_epoch)
     for name in plan.collapsed():
         print(f"{name} has collapsed: no net learns from its digits, which vary too little")
 
 
 def _order_rate_cuts(plan: Plan, factor: float) -> None:
-    """Order lower learning rates for trainings whose loss became NaN. Raises BadInput where there is none."""
+    """Give trainings whose loss became NaN lower learning rates. Raises BadInput where there is none."""
     if not 0 < factor < 1:
         raise BadInput(f"cut-rates: must be a factor > 0 and < 1, got {factor}")
-    cut = [folder.name for folder in plan.folders() if order_rate_cut(folder, factor)]
-    if not cut:
+    names = [folder.name for folder in plan.folders() if order_rate_cut(folder, factor)]
+    if not names:
         raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
-    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
+    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(names)}")
 
 
 def _summarise(path: Path, metrics: RunMetrics) -> RunMetrics:
-    """Print how the run came out."""
+    """Print the results of a run."""
     for sentence in metrics.sentences():
         print(sentence)
     print(f"written to {path}: {SUBMISSION}, {REPORT}, {', '.join(MODELS)}")

@@ -1,6 +1,6 @@
-"""What a run is asked to do: one small frozen dataclass per concern. Imports no torch.
+"""The settings of a run: one small frozen dataclass per topic. Imports no torch.
 
-Every field is an option of `tenfold run` and a key of settings.toml. Its range stands beside its default; a value
+Every field is an option of `tenfold run` and a key of settings.toml. Its range is next to its default; a value
 outside raises BadInput. `tenfold.sources.load` and `tenfold.training.device` resolve what is "auto" (or 0) before
 anything is recorded.
 """
@@ -124,7 +124,7 @@ class Net(_Ranged):
 
 @dataclass(frozen=True)
 class Fit(_Ranged):
-    """How the classifier is trained: Muon and AdamW, linear warm-up then decay to zero, EMA of the weights."""
+    """How the classifier is trained: by Muon and AdamW; the rate rises, then falls to 0; the weights are averaged."""
 
     section: ClassVar[str] = "fit"
     epochs: int = _ranged(12, low=1)
@@ -166,8 +166,8 @@ class Cgan(_Ranged):
     share: float = _ranged(0.02, low=0, high=0.9)
     """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
     reserve: float = _ranged(0.0, low=0, high=0.5)
-    """Share of the training digits that no fold validates, to fit one generator for all folds on; 0 fits one per
-    fold, on the digits that the fold trains on."""
+    """Share of the training digits set aside for one generator for all folds; no fold validates them. 0: one generator
+    per fold, on that fold's training digits."""
     least_probability: float = _ranged(0.0, low=0, below=1)
     """Leave out a generated digit if the net in training gives its label a lower probability than this."""
     soft_labels: bool = False
@@ -183,13 +183,13 @@ class Cgan(_Ranged):
     class_dim: int = _ranged(64, low=1, high=1024)
     """Width of the generator's class embedding."""
     class_std: float = _ranged(0.2, above=0, high=10)
-    """Standard deviation of the embedding's initial values; that of z is 1, and the weaker input is learnt later."""
+    """Standard deviation of the embedding's initial values; z has 1. The input with smaller values is learnt later."""
     width: int = _ranged(16, low=4, high=512)
     """Channels of the narrowest layer of generator and discriminator."""
     skip: bool = False
-    """Residual connections in generator and discriminator."""
+    """Skip (residual) connections in generator and discriminator."""
     loss: Loss = "hinge"
-    """GAN loss."""
+    """Loss function of generator and discriminator."""
     shift_px: float = _ranged(2.0, low=0, high=14)
     """Largest shift either way of what the discriminator sees, real or generated, pixels; 0 for none."""
     lr: float = _ranged(0.001, above=0, below=1)
@@ -221,12 +221,12 @@ class FinalGenerator(_Ranged):
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Compute(_Ranged):
-    """What it runs on. Recorded, since results agree to the last byte only on an equal layout."""
+    """What it runs on. Recorded, since results have the same bytes only with the same values here."""
 
     device: Device = "auto"
     """auto takes CUDA, then MPS, then the CPU."""
     precision: Precision = "auto"
-    """Of training; auto takes bf16 where the hardware multiplies it natively. Predictions are always fp32."""
+    """Of training; auto takes bf16 where the processor supports it directly. Predictions are always fp32."""
     workers: int = _ranged(0, low=0, high=256)
     """Processes that fit folds side by side; 0 takes one per core on a CPU (at most one per fold), one on a GPU."""
     threads: int = _ranged(0, low=0, high=256)
@@ -241,7 +241,7 @@ class Settings(_Ranged):
     seed: int = _ranged(0, low=0, high=2**32 - 1)
     """Every random number comes from this, the fold and the stage."""
     folds: int = _ranged(5, low=2, high=100)
-    """k of the stratified k-fold cross-validation."""
+    """Number of folds of the cross-validation; each has its share of every digit."""
     nets: int = _ranged(1, low=1, high=100)
     """Classifiers per fold, each with seeds of its own; those of all folds form the ensemble."""
     init: Path | None = None

@@ -47,7 +47,7 @@ class Overlap:
         doubt = (
             f"; {self.contradicting:,} rows contradict an earlier label of their image" if self.contradicting else ""
         )
-        return f"overlap: honest. {dropped}; the further source added {self.added:,}; training on {self.kept:,}{doubt}"
+        return f"overlap: honest. {dropped}; the added data gave {self.added:,} rows; training on {self.kept:,}{doubt}"
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def load_material(data: Data, compute: Compute, quick: bool = False) -> Material
     for note in sources.notes:
         print(note)
     train, _ = overlap.guard(sources.train, sources.extra, sources.test, "honest")
-    test = replace(sources.test, labels=judge.answer_key(sources.test, reference_digits(data)))
+    test = replace(sources.test, labels=judge.look_up_labels(sources.test, reference_digits(data)))
     return Material(train, test, quick, device.resolve(compute, 2**20))
 
 

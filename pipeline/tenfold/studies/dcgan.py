@@ -149,7 +149,7 @@ def _pictures(digits: list[npt.NDArray[np.uint8]]) -> dict[str, bytes]:
         SHEET: sheet_png(np.concatenate([part[:20] for part in digits]), 20),
         FILM: film_gif([sheet_png(part[:100], 10) for part in digits], FRAME_MS),
         NETWORKS: networks.summary(dict(zip(("generator", "discriminator"), nets.values(), strict=True))).encode(),
-        DIAGRAM: figures.alone(networks.side_by_side(nets)),
+        DIAGRAM: figures.standalone(networks.side_by_side(nets)),
     }
 
 

@@ -55,7 +55,7 @@ def measure(cell: str, seed: int, material: Material) -> list[Measurement]:
     digits = material.train.take(np.arange(min(DIGITS, len(material.train))))
     generator = train_generator(digits, cgan, material.compute, SeedStream(seed, 0))
     net = reference_net(material, REFERENCE_EPOCHS)
-    quality = generator_quality.measured(
+    quality = generator_quality.measure(
         net, generator.sample, digits.images, material.test.images, seed, generator.device
     )
     numbers = {

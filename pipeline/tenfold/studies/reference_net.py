@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import torch
 
-from tenfold.data.batches import Expansion
+from tenfold.data.batches import Batches
 from tenfold.data.digits import Digits
 from tenfold.models.cgan import Generator
-from tenfold.models.classifier import Classifier
+from tenfold.models.classifier import Classifier, initial_classifier
 from tenfold.models.inference import Sampler, sampler
 from tenfold.seeds import SeedStream
-from tenfold.settings import Cgan, Compute, Fit, Net, Settings, Warp
+from tenfold.settings import Cgan, Compute, Fit, Net, Warp
+from tenfold.storage.epoch_log import GeneratorEpoch
 from tenfold.training.fit_classifier import fit_classifier
 from tenfold.training.fit_generator import fit_generator
 
@@ -33,19 +34,18 @@ def train_classifier(
     seeds: SeedStream,
     net: Net = SMALL_NET,
     warp: Warp = WARP,
-    batches: Callable[..., Expansion] = Expansion,
+    make_batches: Callable[..., Batches] = Batches,
 ) -> Classifier:
-    """Our classifier, trained on labelled digits, in evaluation mode; `batches` makes what it learns from."""
+    """Our classifier, trained on labelled digits, in evaluation mode; `make_batches` makes what it learns from."""
     images, labels = torch.from_numpy(digits.images), torch.from_numpy(digits.known_labels())
-    expansion = batches(
+    batches = make_batches(
         images=images.to(compute.device),
         labels=labels.to(compute.device),
         warp=warp,
         batch_size=fit.batch_size,
         epoch_images=fit.epoch_images,
     )
-    settings = Settings(net=net, fit=fit, compute=compute)
-    return fit_classifier(expansion, settings, seeds, None, lambda *_: None).eval()
+    return fit_classifier(initial_classifier(net, seeds), batches, fit, compute, seeds).eval()
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,11 @@ def train_generator(digits: Digits, cgan: Cgan, compute: Compute, seeds: SeedStr
     labels = torch.from_numpy(digits.known_labels()).to(device)
     varieties, sheets = [], []
 
-    def after_epoch(record: dict[str, Any], state: object, sheet: bytes) -> None:
-        varieties.append(record["variety"])
+    def after_epoch(epoch: GeneratorEpoch, state: object, sheet: bytes) -> None:
+        varieties.append(epoch.variety)
         sheets.append(sheet)
 
-    settings = Settings(cgan=cgan, compute=compute)
-    net = fit_generator(images, labels, settings, seeds, None, after_epoch)
+    net = fit_generator(images, labels, cgan, compute, seeds, after_epoch=after_epoch)
     return TrainedGenerator(net, sampler(net, cgan.z_dim), varieties[-1], sheets, device)
 
 

@@ -57,7 +57,7 @@ def write(study: Study, folder: Path) -> Table:
     """Write the page and the plot of a stored table, and return the table. Raises BadInput as `load_table` does."""
     table = load_table(study, folder)
     try:
-        plot, page = figures.alone(study.plot(table)), _page(study, table, folder)
+        plot, page = figures.standalone(study.plot(table)), _page(study, table, folder)
     except (ValueError, KeyError) as error:  # a row or number that plot or verdict needs is not there
         raise BadInput(
             f"{folder / study.name}.csv: is incomplete ({error}); remove it, or choose another folder"
