@@ -80,7 +80,7 @@ def finish_epoch(task: GeneratorTask, report: Report, epoch: int) -> None:
     )
 
 
-# Work for tasks. These nodes are on one machine, so a task can look into the folder `home` of its run's driver.
+# Work for tasks. All nodes are on this machine, so a task can read the log in the `run_folder` of the driver.
 
 
 def sleep(task: GeneratorTask, report: Report) -> None:
@@ -88,25 +88,25 @@ def sleep(task: GeneratorTask, report: Report) -> None:
     time.sleep(HANG_S)
 
 
-def fail_beside_a_sleeper(task: GeneratorTask, report: Report, home: Path) -> None:
-    wait_until(EpochLog(home).read)
+def fail_beside_a_sleeper(task: GeneratorTask, report: Report, run_folder: Path) -> None:
+    wait_until(EpochLog(run_folder).read)
     raise BadInput("it broke")
 
 
-def run_out_of_disk(task: GeneratorTask, report: Report, home: Path) -> None:
+def run_out_of_disk(task: GeneratorTask, report: Report, run_folder: Path) -> None:
     raise OSError(28, "No space left on device")
 
 
-def be_killed(task: GeneratorTask, report: Report, home: Path) -> None:
+def be_killed(task: GeneratorTask, report: Report, run_folder: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def be_killed_after_two_epochs(task: GeneratorTask, report: Report, home: Path) -> None:
+def be_killed_after_two_epochs(task: GeneratorTask, report: Report, run_folder: Path) -> None:
     state = task.folder / "state"
     epoch = int(state.read_text()) + 1 if state.exists() else 1
     finish_epoch(task, report, epoch)
     if epoch < 3:
-        wait_until(lambda: len(EpochLog(home).read()) == epoch)
+        wait_until(lambda: len(EpochLog(run_folder).read()) == epoch)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -188,7 +188,7 @@ def test_nodes_without_enough_cores_are_refused(local: Cluster) -> None:
 def test_a_failure_comes_back_and_stops_the_other_tasks(
     work: Any, kind: type[Exception], sentence: str, local: Cluster, tmp_path: Path
 ) -> None:
-    tasks = [a_task(tmp_path, "sleeper", sleep), a_task(tmp_path, "failing", partial(work, home=tmp_path))]
+    tasks = [a_task(tmp_path, "sleeper", sleep), a_task(tmp_path, "failing", partial(work, run_folder=tmp_path))]
     with pytest.raises(kind, match=sentence):
         local.run_all(tasks, COMPUTE, lambda _: None)
     wait_until(lambda: not worker_ids())
@@ -197,7 +197,7 @@ def test_a_failure_comes_back_and_stops_the_other_tasks(
 @pytest.mark.slow
 def test_a_task_resumes_when_its_worker_is_lost(local: Cluster, tmp_path: Path) -> None:
     reported: list[Epoch] = []
-    task = a_task(tmp_path, "unlucky", partial(be_killed_after_two_epochs, home=tmp_path))
+    task = a_task(tmp_path, "unlucky", partial(be_killed_after_two_epochs, run_folder=tmp_path))
     local.run_all([task], COMPUTE, reported.append)
     assert [epoch.epoch for epoch in reported] == [1, 2, 3]
     assert EpochLog(tmp_path).read() == reported
