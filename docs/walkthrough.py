@@ -99,7 +99,7 @@ print(f"honest again: {accuracy(honest):.4f}")
 # the one left out. Do this k times. In the end, every digit has been predicted once by a classifier that had not seen
 # it. These are the *out-of-fold* predictions. Use their score to choose.
 #
-# Every fold has its share of each digit:
+# Every digit is spread evenly over the folds:
 
 # %%
 from tenfold.data import folds
@@ -139,8 +139,9 @@ show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right ed
 # ## What an epoch is
 #
 # The net predicts a *batch*, here 128 digits at once. A *loss* measures how wrong the predictions are. Then each
-# weight changes a little, in the direction that would have made the loss smaller. One pass through all digits is an
-# *epoch*. Here are ten epochs on two of the folds. After each epoch, the net predicts the third:
+# weight changes a little, in the direction that would have made the loss smaller. A pass through all digits is an
+# *epoch* (here two passes, as the set is small). Here are ten epochs on two of the folds. After each epoch, the net
+# predicts the third:
 
 # %%
 from tenfold.data.batches import Batches
@@ -294,12 +295,12 @@ plt.tight_layout()
 # %% [markdown]
 # Do such digits help a classifier? They contain nothing that was not in the generator's training digits, and show
 # less variety. The [study on little data](studies/low-data.md) measures the answer. A leak can happen here too: if a
-# generator has seen a fold, the net that predicts this fold must not train on its digits. In this pipeline every fold
-# has its own generator.
+# generator has seen a fold, the net that predicts this fold must not train on its digits. By default, every fold has
+# its own generator.
 #
 # ## A model for other programs
 #
-# A net in Python needs torch, which takes hundreds of megabytes. An ONNX file contains the weights and the
+# A net in Python needs torch, which takes hundreds of megabytes or more. An ONNX file contains the weights and the
 # computation, and runs wherever there is an ONNX runtime: the bytes of an image go in, a label and probabilities come
 # out.
 

@@ -268,7 +268,7 @@ def test_a_run_survives_the_loss_of_a_node(two_nodes: TwoNodes, without_cluster:
     two_nodes.nodes.remove_node(two_nodes.second, allow_graceful=False)
     out, err = driver.communicate(timeout=HANG_S)
     assert (driver.returncode, err) == (0, ""), out
-    assert "its worker was lost; it goes on from its last epoch" in out
+    assert "its worker was lost; resuming from its last epoch" in out
     assert results(tmp_path / "run") == results(without_cluster)
     epochs = EpochLog(tmp_path / "run").read()
     assert len(epochs) == len({(epoch.task, epoch.epoch) for epoch in epochs}) == 3 * 4 + 3 * 6

@@ -234,7 +234,7 @@ def test_labels_of_test_images_reach_nothing_but_the_score(real_data: Path, tmp_
     arguments = ["--preset", "smoke", "--source", "kaggle", "--out", "run", "--fit.epochs", "1", "--cgan.width", "4"]
     for home in homes:
         done = tenfold("run", *arguments, "--data", "data", cwd=home, XDG_CACHE_HOME=str(home / "cache"))
-        assert "the added data gave 34,000 rows" in succeeded(done)
+        assert "the extra source added 34,000 rows" in succeeded(done)
     first, second = (home / "run" for home in homes)
     for name in SAME_BYTES:  # a model's card tells the judge's score, which is all that may differ
         strip = (lambda data: with_card(data, {})) if name.endswith(".onnx") else bytes

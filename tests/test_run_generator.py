@@ -137,7 +137,7 @@ def test_a_collapsed_generator_stops_the_run_unless_left_out(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("cgan", [Cgan(), Cgan(trunk=28, skip=True, condition="planes", width=8)])
 def test_a_summary_counts_every_parameter_and_multiplication(cgan: Cgan) -> None:
-    nets = networks.players(cgan)
+    nets = networks.pair(cgan)
     for net, layers in ((Network(cgan), nets["generator"]), (Discriminator(cgan), nets["discriminator"])):
         assert sum(layer.parameters for layer in layers) == sum(weight.numel() for weight in net.parameters())
     wide, narrow = 4 * cgan.width, 2 * cgan.width

@@ -47,7 +47,7 @@ from tenfold.storage.run_folder import (
     RunFolder,
 )
 from tenfold.training import device
-from tenfold.training.task_folder import order_rate_cut, rate_cuts
+from tenfold.training.task_folder import add_rate_cut, rate_cuts
 
 if TYPE_CHECKING:
     from tenfold.orchestration.cluster import Cluster  # needs Ray
@@ -59,7 +59,7 @@ RunRound = Callable[[Iterable[pool.Task]], None]
 
 
 def resolve(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
-    """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
+    """Settings with every "auto" resolved, and a line about the source. Raises BadInput."""
     data, line = resolve_source(settings.data)
     compute = (cluster or device).resolve(settings.compute, settings.folds * settings.nets + 1)  # and the light net
     init = settings.init.resolve() if settings.init else None
@@ -78,10 +78,10 @@ def run(
 ) -> RunMetrics | None:
     """Carry out resolved settings in the folder `path`, or continue there; return the metrics.
 
-    `cut_rates` is a factor on the learning rates of trainings whose loss became NaN at an earlier start.
-    `tensorboard` adds event files. `only` names the trainings to do; it then stops and returns None. Trainings run on
-    the nodes of `cluster`, or on this machine. Raises BadInput for bad input and RunFailed for what went wrong; either
-    way the same call continues.
+    `cut_rates` is a factor on the learning rates of trainings whose loss became NaN in an earlier attempt.
+    `tensorboard` adds event files. With `only`, it does just these trainings and returns None. Trainings run on
+    the nodes of `cluster`, or on this machine. Raises BadInput for bad input, RunFailed for other failures; the
+    same call resumes.
     """
     started = time.monotonic()
     parent = load_parent(settings)
@@ -89,7 +89,7 @@ def run(
     with hold(path, settings, fresh) as folder:
         plan = Plan(settings, folder, only)
         if finished(path) is not None and plan.is_done():
-            print(f"{path} is complete already; --fresh runs it anew")
+            print(f"{path} is complete already; --fresh reruns it")
             return _summarise(path, load_run_metrics(folder))
         record_digits(folder, record, notes)
         fold_of = stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
@@ -97,14 +97,14 @@ def run(
         if parent:
             warm_start.guard(parent, digits, fold_of, test)
         if cut_rates is not None:
-            _order_rate_cuts(plan, cut_rates)
+            _add_rate_cuts(plan, cut_rates)
         with training(plan, tensorboard=tensorboard, cluster=cluster) as run_round:
-            started -= elapsed_seconds(folder.epoch_log.read())  # so that the total includes earlier starts
+            started -= elapsed_seconds(folder.epoch_log.read())  # so that the total includes earlier attempts
             run_round(plan.fold_generator_tasks(digits, fold_of))
             run_round(plan.net_tasks(digits, fold_of, parent))
             if only:
                 return None
-            test = judge.with_labels(test, settings.data)  # for scores alone, once everything is chosen
+            test = judge.with_labels(test, settings.data)  # for scores only, once everything is chosen
             run_round(plan.scoring_tasks(test))
         return _summarise(path, _evaluate_and_export(plan, digits, fold_of, test, record, started))
 
@@ -145,7 +145,7 @@ def _evaluate_and_export(
 
 
 def load_digits(settings: Settings, parent: Parent | None) -> tuple[Digits, Digits, DataRecord, list[str]]:
-    """The digits to train on, after the overlap guard, and the test digits; then their record, and notes for people."""
+    """The digits to train on, after the overlap guard, and the test digits; then their record, and notes to print."""
     sources = load_sources(settings.data)
     digits, guarded = overlap.guard(sources.train, sources.extra, sources.test, settings.data.overlap)
     if parent:
@@ -189,13 +189,13 @@ def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None =
         print(f"{name} has collapsed: no net learns from its digits, which vary too little")
 
 
-def _order_rate_cuts(plan: Plan, factor: float) -> None:
+def _add_rate_cuts(plan: Plan, factor: float) -> None:
     """Give trainings whose loss became NaN lower learning rates. Raises BadInput where there is none."""
     if not 0 < factor < 1:
         raise BadInput(f"cut-rates: must be a factor > 0 and < 1, got {factor}")
-    names = [folder.name for folder in plan.folders() if order_rate_cut(folder, factor)]
+    names = [folder.name for folder in plan.folders() if add_rate_cut(folder, factor)]
     if not names:
-        raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
+        raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; omit the option")
     print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(names)}")
 
 

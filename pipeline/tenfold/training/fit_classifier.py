@@ -38,7 +38,7 @@ def fit_classifier(
     """Train `net` and return the average of its weights.
 
     `after_epoch` gets each epoch's record and a checkpoint, which `resume` continues from. `validate` gives the
-    accuracy of the averaged net after each epoch, for the record only: the last epoch is always used.
+    accuracy of the averaged net after each epoch, for the log only: the last epoch's net is used.
     Raises Diverged when the loss becomes NaN or infinite.
     """
     device = batches.images.device
@@ -58,7 +58,7 @@ def fit_classifier(
         cut_factor = cut_rate(rate_cuts, epoch)
         losses = torch.zeros(batches.steps, device=device)  # read once per epoch: reading waits for the device
         # In the first epoch the averaged net is not trained yet, so all generated digits are used.
-        predict = _predicting(averaged.net) if batches.needs_predictions and epoch else None
+        predict = _predictor(averaged.net) if batches.needs_predictions and epoch else None
         generated = batches.generated(rng, predict)
         for step, (images, targets) in enumerate(batches.epoch(generated, rng)):
             total_step = epoch * batches.steps + step
@@ -94,8 +94,8 @@ def outline(settings: Net) -> dict[str, nn.Module]:
     return {"net": net, "averaged": net}
 
 
-def _predicting(net: Classifier) -> Predict:
-    """The net's probabilities for generated digits."""
+def _predictor(net: Classifier) -> Predict:
+    """A function from images to the net's probabilities."""
 
     def predict(images: Tensor) -> Tensor:
         probs = probabilities(net, images.cpu().numpy(), images.device)
@@ -112,6 +112,6 @@ def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, cut_factor
         rate = cut_factor * warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
         raise Diverged(
             f"the classifier's loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1} "
-            f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); the checkpoint after epoch {epoch} "
-            "is intact. Continue from it with --cut-rates 0.5, or start afresh with lower --fit.kernel-lr and --fit.lr"
+            f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); to resume after epoch "
+            f"{epoch} with lower rates, use --cut-rates 0.5, or start over with lower --fit.kernel-lr and --fit.lr"
         )

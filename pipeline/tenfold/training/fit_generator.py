@@ -95,8 +95,8 @@ def fit_generator(
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
             raise Diverged(
                 f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {lr:.2g}); "
-                f"the checkpoint after epoch {epoch} is intact. Continue from it with --cut-rates 0.5, "
-                "or start afresh with a lower --cgan.lr"
+                f"to resume after epoch {epoch} with lower rates, use --cut-rates 0.5, "
+                "or start over with a lower --cgan.lr"
             )
         if after_epoch:
             record = GeneratorEpoch(
