@@ -7,15 +7,17 @@
 # ---
 
 # %% [markdown]
-# # A walkthrough with ten digits
+# # How a program reads digits: a walkthrough
 #
 # This is for learners. It follows one question from the pixels to a model that other programs use: *how well can a
 # program read handwritten digits, and how do we know?* Each picture and number is produced by the code above it. It
-# takes about a minute, on 1,797 small digits that come with scikit-learn. The competition's 70,000 work the same way.
+# takes a minute or two, on 1,797 small digits that come with scikit-learn. Kaggle's 70,000 digits work the same way.
 #
-# It needs `pip install 'tenfold[train]'`.
+# To run it yourself, install the project first. In the repository's folder: `pip install -e '.[train]'`.
 
 # %%
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -25,7 +27,7 @@ plt.rcParams["figure.dpi"] = 80
 
 def show(images, titles=None, columns=10):
     """Draw images side by side, in as many rows as needed."""
-    rows = -(-len(images) // columns)
+    rows = math.ceil(len(images) / columns)
     _, axes = plt.subplots(rows, columns, figsize=(columns * 0.95, rows * (1.25 if titles else 1.0)), squeeze=False)
     for index, axis in enumerate(axes.flat):
         axis.axis("off")
@@ -38,27 +40,28 @@ def show(images, titles=None, columns=10):
 # %% [markdown]
 # ## The data
 #
-# A digit is a square of 28 × 28 numbers from 0 (background) to 255 (ink), and a label from 0 to 9. We have digits to
-# train on, and others to test on, which we keep apart.
+# Each digit here is an image of 28 × 28 numbers, from 0 (background) to 255 (ink), with a label from 0 to 9. We have
+# digits to train on, and others to test on, which we keep apart.
 
 # %%
 from tenfold.sources import sample
 
 train, test = sample.load()
 print(f"{len(train):,} digits to train on, {len(test)} to test on, {train.images.dtype} {train.images.shape[1:]}")
-first = [int(np.flatnonzero(train.labels == digit)[0]) for digit in range(10)]
-show(train.images[first], [str(digit) for digit in range(10)])
+first_of = [int(np.flatnonzero(train.labels == digit)[0]) for digit in range(10)]  # the first image of each digit
+show(train.images[first_of], [str(digit) for digit in range(10)])
 
 # %% [markdown]
 # ## Why leaks happen
 #
 # Students who have seen an exam's questions and answers do well in that exam, and their score means nothing. The same
-# happens to programs, by accident. Kaggle's digit-recognizer competition gives out 42,000 digits with labels and
-# 28,000 without. All 70,000 *are* MNIST, a public dataset with all its labels, in another order. Anyone who adds
-# MNIST to the training set, because more data is better, has added the exam.
+# happens to programs, by accident. This is a *leak*: test data gets into the training. Kaggle's digit-recognizer
+# competition gives out 42,000 digits with labels and 28,000 without. All 70,000 *are* MNIST, a public dataset with
+# all its labels, in another order. Anyone who adds MNIST to the training set, because more data is better, has added
+# the exam.
 #
-# Let us do exactly that, with the simplest classifier there is: it finds the most similar digit that it has seen, and
-# answers with that digit's label.
+# Let us do exactly that, with a very simple *classifier*, a program that gives a digit its label. It finds the most
+# similar digit that it has seen, and answers with that digit's label.
 
 # %%
 from sklearn.neighbors import KNeighborsClassifier
@@ -68,35 +71,35 @@ from tenfold.data.digits import joined
 
 def accuracy(seen):
     """Share of the test digits that have the same label as the most similar digit in `seen`."""
-    flat = [part.images.reshape(len(part), -1).astype(float) for part in (seen, test)]
-    return KNeighborsClassifier(1).fit(flat[0], seen.labels).score(flat[1], test.labels)
+    seen_pixels, test_pixels = (part.images.reshape(len(part), -1).astype(float) for part in (seen, test))
+    return KNeighborsClassifier(n_neighbors=1).fit(seen_pixels, seen.labels).score(test_pixels, test.labels)
 
 
-everything = joined(train, test)  # "the whole dataset", found somewhere else
+everything = joined(train, test)  # "the whole dataset" with its labels, as found on the internet
 print(f"honest: {accuracy(train):.4f}   with the whole dataset added: {accuracy(joined(train, everything)):.4f}")
 
 # %% [markdown]
-# A perfect score, by a program that has learnt nothing new. So this pipeline puts a guard between the files and
-# everything that learns. It compares images by their bytes. It lets through nothing that is in the test set, and
-# nothing twice:
+# The score is perfect, but the program has learnt nothing new. So this pipeline puts a guard between the files and
+# everything that learns. It compares images by their bytes. It removes every image that is in the test set, and every
+# repeated one:
 
 # %%
 from tenfold.data import overlap
 
-honest, record = overlap.guard(train, everything, test.without_labels(), "honest")
-print(record.sentence())
+honest, overlap_record = overlap.guard(train, everything, test.without_labels(), "honest")
+print(overlap_record.sentence())
 print(f"honest again: {accuracy(honest):.4f}")
 
 # %% [markdown]
 # ## What a fold is
 #
 # The test digits are for the very end. To know how well we are doing before that, and to choose between two ideas, we
-# need other digits that were not trained on. *k-fold cross-validation* takes them from the training set without
-# wasting any. Cut the set into k parts, the folds. Leave one out, train on the rest, predict the one left out. Do
-# this k times. In the end, every digit has been predicted once by a net that had not seen it. These are the
-# *out-of-fold* predictions. Their score is the one to choose by.
+# need digits that the classifier was not trained on. *k-fold cross-validation* takes them from the training set, and
+# still uses every digit for training. Cut the set into k parts, the folds. Leave one out, train on the rest, predict
+# the one left out. Do this k times. In the end, every digit has been predicted once by a classifier that had not seen
+# it. These are the *out-of-fold* predictions. Use their score to choose.
 #
-# Every fold has its share of each digit:
+# Every digit is spread evenly over the folds:
 
 # %%
 from tenfold.data import folds
@@ -109,9 +112,9 @@ for fold in range(3):
 # %% [markdown]
 # ## What a convolution is
 #
-# Nine numbers, called a *kernel*, are placed over every position of the image, multiplied with the pixels below, and
-# summed. The result is an image again. It is bright where the image looks like the kernel. These four kernels are
-# written by hand and detect edges:
+# Nine numbers, called a *kernel*, slide over the image. At each position they are multiplied with the nine pixels
+# below, and summed. The result is an image again. It is bright where the image looks like the kernel. These four
+# kernels are written by hand and detect edges:
 
 # %%
 edges = torch.tensor(
@@ -122,21 +125,23 @@ edges = torch.tensor(
         [[-1, 0, 1], [-1, 0, 1], [-1, 0, 1]],
     ]
 ).float()
-seven = torch.from_numpy(train.images[first[7]]).float()[None, None] / 255
-maps = torch.nn.functional.conv2d(seven, edges[:, None], padding=1)[0].relu()
+seven = torch.from_numpy(train.images[first_of[7]]).float() / 255
+seven = seven[None, None]  # shape (1, 1, 28, 28): images, channels, height, width
+maps = torch.nn.functional.conv2d(seven, edges[:, None], padding=1)[0].relu()  # relu: negative numbers become 0
 show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right edges", "left edges"], columns=5)
 
 # %% [markdown]
-# A convolutional net has several such layers, each with many kernels. Each layer looks at the output of the layer
-# before. Nobody writes these kernels by hand: they start as random numbers, and are learnt. A kernel is the same at
-# every position, so a seven that moves is still a seven. A dense net has separate weights for every pixel, and must
-# learn a seven anew at each position.
+# A *net* is a chain of layers; the numbers in it are its *weights*. In a convolutional net, each layer has many
+# kernels, and looks at the output of the layer before. Nobody writes these kernels by hand: they start as random
+# numbers, and are learnt. A kernel is the same at every position, so a seven that moves is still a seven. A *dense*
+# net, without kernels, has separate weights for every pixel, and must learn a seven anew at each position.
 #
 # ## What an epoch is
 #
-# The net predicts a batch of digits. A *loss* measures how wrong the predictions are. Then each weight changes a
-# little, in the direction that would have made the loss smaller. One pass through all digits is an *epoch*. Here are
-# ten epochs on two of the folds. After each epoch, the net predicts the third:
+# The net predicts a *batch*, here 128 digits at once. A *loss* measures how wrong the predictions are. Then each
+# weight changes a little, in the direction that would have made the loss smaller. A pass through all digits is an
+# *epoch* (here two passes, as the set is small). Here are ten epochs on two of the folds. After each epoch, the net
+# predicts the third:
 
 # %%
 from tenfold.data.batches import Batches
@@ -147,14 +152,17 @@ from tenfold.settings import Compute, Fit, Net, Warp
 from tenfold.training.device import prepare_process, resolve
 from tenfold.training.fit_classifier import fit_classifier
 
+# Where to compute: one process with one thread on the CPU.
 compute = resolve(Compute(device="cpu", workers=1, threads=1), tasks=1)
 device = prepare_process(compute)
-net_settings, fit = Net(channels=(16, 32, 48)), Fit(epochs=10)
+net_settings = Net(channels=(16, 32, 48))  # three layers with 16, 32 and 48 kernels
+fit = Fit(epochs=10)
 
 
-def train_without(fold, warp, epochs):
-    """Train a net on all folds but one. The record of each epoch is appended to `epochs`."""
+def train_without(fold, warp, records):
+    """Train a net on all folds but one; append each epoch's record to `records`."""
     inside, outside = train.take(fold_of != fold), train.take(fold_of == fold)
+    # Gives batch_size randomly changed digits at a time; an epoch shows at least epoch_images of them.
     batches = Batches(
         images=torch.from_numpy(inside.images),
         labels=torch.from_numpy(inside.labels),
@@ -174,19 +182,19 @@ def train_without(fold, warp, epochs):
         fit,
         compute,
         seeds,
-        after_epoch=lambda epoch, checkpoint: epochs.append(epoch),
+        after_epoch=lambda record, checkpoint: records.append(record),
         validate=validate,
     )
-    return for_inference(net, net_settings)
+    return for_inference(net, net_settings)  # its predictions are averaged over small shifts of the image
 
 
-epochs = []
-train_without(0, Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0), epochs)
+records = []
+train_without(0, Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0), records)
 _, (left, right) = plt.subplots(1, 2, figsize=(8, 2.6))
-numbers = [epoch.epoch for epoch in epochs]
-left.plot(numbers, [epoch.loss for epoch in epochs], "o-", markersize=3)
+numbers = [record.epoch for record in records]
+left.plot(numbers, [record.loss for record in records], "o-", markersize=3)
 left.set(xlabel="epoch", ylabel="training loss")
-right.plot(numbers, [100 * (1 - epoch.validation_accuracy) for epoch in epochs], "o-", markersize=3)
+right.plot(numbers, [100 * (1 - record.validation_accuracy) for record in records], "o-", markersize=3)
 right.set(xlabel="epoch", ylabel="error on the fold left out, %")
 plt.tight_layout()
 
@@ -197,13 +205,15 @@ plt.tight_layout()
 # ## More digits from the same digits
 #
 # A digit that is rotated or moved a little is a new picture of the same digit. So every batch is *warped*: each digit
-# by random amounts, different every time. No two epochs are alike. Here is one seven, ten times:
+# is rotated, sheared, resized and moved by random amounts. No two epochs show the same pictures. Here is one seven,
+# ten times:
 
 # %%
 from tenfold.data.warp import warped
 
-rng = torch.Generator().manual_seed(0)
-show(warped(seven.expand(10, -1, -1, -1), Warp(), rng)[:, 0])
+rng = torch.Generator().manual_seed(0)  # random number generator
+ten_sevens = seven.expand(10, -1, -1, -1)  # the same image ten times
+show(warped(ten_sevens, Warp(), rng)[:, 0])
 
 # %% [markdown]
 # How much is too much? A six rotated by 180° is a nine. A net that is trained on rotated sixes with the label 6 gets
@@ -211,7 +221,7 @@ show(warped(seven.expand(10, -1, -1, -1), Warp(), rng)[:, 0])
 #
 # ## How good is it?
 #
-# All three folds, with warps. Now every digit has a prediction from a net that never saw it:
+# We train on all three folds, with warps. Now every digit has a prediction from a net that never saw it:
 
 # %%
 probs = np.zeros((len(train), 10), np.float32)
@@ -225,8 +235,9 @@ print(f"out of fold: {correct.mean():.4f}, standard deviation over folds {np.std
 print(f"{(~correct).sum()} errors on {len(train):,} digits")
 
 # %% [markdown]
-# The standard deviation matters. A change that moves the score by less may be chance. To find out, compare the two
-# versions on the same digits, see which ones each gets wrong, and repeat with several seeds.
+# The standard deviation matters. If a change moves the score by less, it may be chance. To find out, compare the two
+# versions on the same digits, see which ones each gets wrong, and repeat with several *seeds*, the starting numbers
+# of the random generator.
 #
 # The remaining errors teach more than the score. Above each digit: its label, the prediction, and the probability of
 # that prediction:
@@ -246,15 +257,15 @@ print(f"test: {(test_probs.argmax(1) == test.labels).sum()} of {len(test)} right
 
 # %% [markdown]
 # How much does that say? A net that gets one digit in a hundred wrong makes three or four errors on 360 digits, and
-# no error at all once in forty times. The competition tests on 28,000.
+# in about one of forty such tests it makes none. The competition tests on 28,000.
 
 # %% [markdown]
 # ## What a GAN is
 #
-# A GAN has two nets. The *generator* makes an image from noise. The *discriminator* says whether an image is a real
-# digit or a generated one. They are trained against each other: the discriminator to tell the two apart, the
-# generator to make that impossible. In a *conditional* GAN both are told which digit it should be, so we can ask for
-# one. Here are generated digits after 2, 6 and 16 epochs, one row per digit, always from the same noise:
+# A GAN has two nets. The *generator* makes an image from random numbers (*noise*). The *discriminator* says whether
+# an image is a real digit or a generated one. They are trained against each other: the discriminator to tell the two
+# apart, the generator to make that impossible. In a *conditional* GAN both are told which digit it should be, so we
+# can ask for one. Here are generated digits after 2, 6 and 16 epochs, one row per digit, always from the same noise:
 
 # %%
 import io
@@ -265,31 +276,31 @@ from tenfold.settings import Cgan
 from tenfold.training.fit_generator import fit_generator
 
 images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
-grids = []
+sheets = []  # one PNG per epoch
 fit_generator(
     images,
     labels,
     Cgan(epochs=16),
     compute,
     SeedStream(seed=0, fold=0),
-    after_epoch=lambda epoch, checkpoint, grid: grids.append(grid),
+    after_epoch=lambda record, checkpoint, sheet: sheets.append(sheet),
 )
 _, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for axis, epoch in zip(axes, (2, 6, 16), strict=True):
-    axis.imshow(Image.open(io.BytesIO(grids[epoch - 1])), cmap="gray")
+    axis.imshow(Image.open(io.BytesIO(sheets[epoch - 1])), cmap="gray")
     axis.set_title(f"after {epoch} epochs", fontsize=9)
     axis.axis("off")
 plt.tight_layout()
 
 # %% [markdown]
-# Do such digits help a classifier? They contain nothing that was not in the generator's training digits, and less of
-# it. The [study on little data](studies/low-data.md) measures the answer. Beware of a leak here too: a generator that
-# has seen a fold's digits must not make training digits for the net that predicts this fold. In this pipeline every
-# fold has its own generator.
+# Do such digits help a classifier? They contain nothing that was not in the generator's training digits, and show
+# less variety. The [study on little data](studies/low-data.md) measures the answer. A leak can happen here too: if a
+# generator has seen a fold, the net that predicts this fold must not train on its digits. By default, every fold has
+# its own generator.
 #
 # ## A model for other programs
 #
-# A net in Python needs torch, which takes hundreds of megabytes. An ONNX file contains the weights and the
+# A net in Python needs torch, which takes hundreds of megabytes or more. An ONNX file contains the weights and the
 # computation, and runs wherever there is an ONNX runtime: the bytes of an image go in, a label and probabilities come
 # out.
 
@@ -302,7 +313,7 @@ from tenfold_onnx.write.export import export_classifier
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "classifier.onnx"
-    path.write_bytes(export_classifier(nets, temperature=1.0))
+    path.write_bytes(export_classifier(nets, temperature=1.0))  # 1: probabilities unchanged
     prediction = Classifier(path).predict(test.images[:10])
     print(f"a file of {path.stat().st_size / 1e6:.1f} MB predicts {prediction.label.tolist()}")
 print(f"            the labels are {test.labels[:10].tolist()}")

@@ -79,7 +79,7 @@ def fit(
 
 
 @pytest.fixture(scope="module")
-def whole() -> Fitted:
+def unstopped() -> Fitted:
     """A training that ran without a stop."""
     return fit()
 
@@ -97,21 +97,21 @@ def test_it_draws_the_requested_digits() -> None:
     assert ((brightest_row - expected_row).abs() <= 1).float().mean() > 0.9
 
 
-def test_the_same_seed_gives_the_same_generator_and_grids(whole: Fitted) -> None:
+def test_the_same_seed_gives_the_same_generator_and_grids(unstopped: Fitted) -> None:
     same, other = fit(), fit(fold=1)
-    assert same_weights(whole.generator, same.generator) and not same_weights(whole.generator, other.generator)
-    assert whole.grids == same.grids != other.grids
+    assert same_weights(unstopped.generator, same.generator) and not same_weights(unstopped.generator, other.generator)
+    assert unstopped.grids == same.grids != other.grids
 
 
-def test_a_resumed_training_ends_with_the_same_bytes(whole: Fitted) -> None:
-    resumed = fit(resume=whole.checkpoints[0])
-    assert same_weights(whole.generator, resumed.generator)
-    assert (resumed.epochs, resumed.grids) == (whole.epochs[1:], whole.grids[1:])
+def test_a_resumed_training_ends_with_the_same_bytes(unstopped: Fitted) -> None:
+    resumed = fit(resume=unstopped.checkpoints[0])
+    assert same_weights(unstopped.generator, resumed.generator)
+    assert (resumed.epochs, resumed.grids) == (unstopped.epochs[1:], unstopped.grids[1:])
 
 
-def test_each_epoch_gives_a_grid_with_one_row_per_digit(whole: Fitted) -> None:
-    assert len(whole.grids) == CGAN.epochs
-    for grid in whole.grids:
+def test_each_epoch_gives_a_grid_with_one_row_per_digit(unstopped: Fitted) -> None:
+    assert len(unstopped.grids) == CGAN.epochs
+    for grid in unstopped.grids:
         with Image.open(io.BytesIO(grid)) as image:
             assert image.size == (302, 302)
 
@@ -171,19 +171,19 @@ def test_shifts_move_whole_images_and_pass_gradients() -> None:
     ],
     ids=str,
 )
-def test_every_option_takes_effect_and_survives_a_resume(options: dict[str, Any], whole: Fitted) -> None:
+def test_every_option_takes_effect_and_survives_a_resume(options: dict[str, Any], unstopped: Fitted) -> None:
     cgan = replace(CGAN, **options)
     changed = fit(cgan)
     resumed = fit(cgan, resume=changed.checkpoints[0])
-    assert not torch.equal(changed.draw([3, 7]), whole.draw([3, 7]))
+    assert not torch.equal(changed.draw([3, 7]), unstopped.draw([3, 7]))
     assert same_weights(changed.generator, resumed.generator) and resumed.grids == changed.grids[1:]
     assert all(np.isfinite(list(epoch.numbers().values())).all() for epoch in changed.epochs)
 
 
-def test_a_rate_cut_takes_effect_from_its_epoch_on(whole: Fitted) -> None:
+def test_a_rate_cut_takes_effect_from_its_epoch_on(unstopped: Fitted) -> None:
     cut = fit(rate_cuts=[RateCut(1, 0.5)])
-    assert whole.epochs[0] == cut.epochs[0] and whole.epochs[1] != cut.epochs[1]
-    assert not same_weights(whole.generator, cut.generator)
+    assert unstopped.epochs[0] == cut.epochs[0] and unstopped.epochs[1] != cut.epochs[1]
+    assert not same_weights(unstopped.generator, cut.generator)
 
 
 def test_a_loss_of_nan_stops_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,8 +216,8 @@ def test_the_discriminators_loss_spares_the_generator() -> None:
     assert all(weight.grad is not None for weight in discriminator.parameters())
 
 
-def test_drawn_digits_are_uint8_and_depend_on_z(whole: Fitted) -> None:
-    images = whole.draw([5] * 20)
+def test_drawn_digits_are_uint8_and_depend_on_z(unstopped: Fitted) -> None:
+    images = unstopped.draw([5] * 20)
     assert images.dtype == torch.uint8 and images.shape == (20, 28, 28)
     assert len(np.unique(images.numpy().reshape(20, -1), axis=0)) == 20
 

@@ -77,7 +77,7 @@ def test_epochs_are_read_back_unchanged(epochs: list[Epoch], tmp_path: Path) -> 
     assert len(log.path.read_bytes().splitlines()) == len(epochs) if epochs else not log.path.exists()
 
 
-WHOLE: list[Epoch] = [
+EPOCHS_OF_A_RUN: list[Epoch] = [
     replace(epoch("fold-0-net-0", 1, 2.5, 1.75e9), validation_accuracy=0.98765, generated=320, left_out=7),
     GeneratorEpoch(
         task="generator",
@@ -117,12 +117,12 @@ def require_usable(epochs: list[Epoch]) -> None:
 @SAME_FOLDER
 @given(data=st.data())
 def test_a_flipped_bit_spares_the_other_lines(data: st.DataObject, tmp_path: Path) -> None:
-    log = log_of(tmp_path, WHOLE)
+    log = log_of(tmp_path, EPOCHS_OF_A_RUN)
     line = flip(log.path, data)
     read = log.read()
     require_usable(read)
-    assert len(read) <= len(WHOLE)
-    others = [one for number, one in enumerate(WHOLE) if number not in (line, line + 1)]
+    assert len(read) <= len(EPOCHS_OF_A_RUN)
+    others = [one for number, one in enumerate(EPOCHS_OF_A_RUN) if number not in (line, line + 1)]
     assert all(one in read for one in others)  # a flipped newline joins a line with the next, so both are lost
 
 
@@ -132,10 +132,10 @@ def test_a_flipped_bit_spares_the_other_lines(data: st.DataObject, tmp_path: Pat
 )
 @pytest.mark.parametrize("key", ["epoch", "seconds", "ended", "loss"])
 def test_a_line_with_an_impossible_number_is_skipped(key: str, value: str, tmp_path: Path) -> None:
-    log = log_of(tmp_path, WHOLE)
+    log = log_of(tmp_path, EPOCHS_OF_A_RUN)
     first, *rest = log.path.read_text().splitlines(keepends=True)
     log.path.write_text(re.sub(rf'"{key}": [^,}}]+', f'"{key}": {value}', first) + "".join(rest))
-    assert log.read() == WHOLE[1:]
+    assert log.read() == EPOCHS_OF_A_RUN[1:]
 
 
 @pytest.mark.parametrize(
@@ -146,9 +146,9 @@ def test_a_line_with_an_impossible_number_is_skipped(key: str, value: str, tmp_p
     ],
 )
 def test_a_line_that_is_no_epoch_is_skipped(line: str, tmp_path: Path) -> None:
-    log = log_of(tmp_path, WHOLE)
+    log = log_of(tmp_path, EPOCHS_OF_A_RUN)
     log.path.write_text(line + "\n" + log.path.read_text())
-    assert log.read() == WHOLE
+    assert log.read() == EPOCHS_OF_A_RUN
 
 
 @SAME_FOLDER
@@ -182,5 +182,5 @@ def test_the_timeline_stops_while_nothing_runs() -> None:
 
 
 def test_seconds_are_summed_by_stage() -> None:
-    generator = replace(WHOLE[1], seconds=2.0)
+    generator = replace(EPOCHS_OF_A_RUN[1], seconds=2.0)
     assert seconds_by_stage([*AFTER_A_BREAK, generator]) == {"classifier": 38, "cgan": 2}

@@ -86,7 +86,7 @@ def train(
 
 
 @pytest.fixture(scope="module")
-def whole() -> Trained:
+def unstopped() -> Trained:
     """A training that ran without a stop."""
     return train()
 
@@ -104,16 +104,16 @@ def test_the_loss_falls_and_real_digits_are_learnt() -> None:
     assert (predicted == test.known_labels()).mean() > 0.8
 
 
-def test_the_same_seed_gives_the_same_bytes(whole: Trained) -> None:
-    assert same_weights(whole.net, train().net) and not same_weights(whole.net, train(fold=1).net)
+def test_the_same_seed_gives_the_same_bytes(unstopped: Trained) -> None:
+    assert same_weights(unstopped.net, train().net) and not same_weights(unstopped.net, train(fold=1).net)
 
 
 @pytest.mark.parametrize("epochs_done", [1, 2])
-def test_a_resumed_training_ends_with_the_same_bytes(epochs_done: int, whole: Trained, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "state", whole.checkpoints[epochs_done - 1])
+def test_a_resumed_training_ends_with_the_same_bytes(epochs_done: int, unstopped: Trained, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "state", unstopped.checkpoints[epochs_done - 1])
     resumed = train(resume=checkpoint.load(tmp_path / "state"))
-    assert same_weights(whole.net, resumed.net)
-    assert resumed.epochs == whole.epochs[epochs_done:]
+    assert same_weights(unstopped.net, resumed.net)
+    assert resumed.epochs == unstopped.epochs[epochs_done:]
 
 
 def test_a_loss_of_nan_stops_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,14 +123,14 @@ def test_a_loss_of_nan_stops_the_training(monkeypatch: pytest.MonkeyPatch) -> No
         return cross_entropy(*arguments, **options) * (float("nan") if next(steps) == 13 else 1)
 
     monkeypatch.setattr("torch.nn.functional.cross_entropy", nan_in_epoch_2)
-    place = r"loss became nan in epoch 2, step 4 \(learning rates 0.026 and 0.0052\)"
-    with pytest.raises(Diverged, match=rf"{place}; the checkpoint after epoch 1 is intact"):
+    position = r"loss became nan in epoch 2, step 4 \(learning rates 0.026 and 0.0052\)"
+    with pytest.raises(Diverged, match=rf"{position}; the checkpoint after epoch 1 is intact"):
         train()
 
 
-def test_a_rate_cut_takes_effect_from_its_epoch_on(whole: Trained) -> None:
+def test_a_rate_cut_takes_effect_from_its_epoch_on(unstopped: Trained) -> None:
     cut = train(rate_cuts=[RateCut(1, 0.5)])
-    assert whole.epochs[0] == cut.epochs[0] and whole.epochs[1] != cut.epochs[1]
+    assert unstopped.epochs[0] == cut.epochs[0] and unstopped.epochs[1] != cut.epochs[1]
 
 
 def test_only_useful_predictions_are_counted() -> None:

@@ -1,4 +1,7 @@
-"""Tasks run side by side in processes of their own; no failure is lost and no process stays behind."""
+"""Tasks run side by side in processes of their own; no failure is lost and no process stays behind.
+
+Each of those processes imports this file, which therefore imports no torch, nor conftest, which does.
+"""
 
 from __future__ import annotations
 

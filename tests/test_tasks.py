@@ -24,7 +24,7 @@ from tenfold.storage.npz import read_npz
 from tenfold.storage.run_folder import CLASSIFIER, DIVERGED, GENERATOR, GRIDS, RATE_CUTS, VALIDATION, RunFolder
 from tenfold.training.muon import Muon
 from tenfold.training.schedule import RateCut
-from tenfold.training.task_folder import has_collapsed, is_trained, order_rate_cut, rate_cuts
+from tenfold.training.task_folder import add_rate_cut, has_collapsed, is_trained, rate_cuts
 from tenfold.training.tasks import ClassifierTask, GeneratorTask, fit_classifier_task, fit_generator_task
 
 NET = Net((4, 8))
@@ -154,7 +154,7 @@ def test_a_diverged_training_resumes_once_its_rates_are_cut(
     for _ in range(2):  # without a cut it diverges again
         with pytest.raises(Diverged, match=r"in epoch 2, step 1 .* the checkpoint after epoch 1 is intact"):
             fit_classifier_task(task, ignore)
-    assert order_rate_cut(task.folder, 0.5) and not order_rate_cut(task.folder, 0.5)
+    assert add_rate_cut(task.folder, 0.5) and not add_rate_cut(task.folder, 0.5)
     assert rate_cuts(task.folder) == (RateCut(1, 0.5),)
     epochs: list[Epoch] = []
     fit_classifier_task(task, epochs.append)
@@ -172,4 +172,4 @@ def test_a_damaged_record_of_rate_cuts_is_refused(content: bytes, tmp_path: Path
 def test_a_damaged_record_of_a_divergence_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / DIVERGED).write_bytes(content)
     with pytest.raises(BadInput, match=r"diverged.json: can't be read \(.*; start the run afresh with --fresh"):
-        order_rate_cut(tmp_path, 0.5)
+        add_rate_cut(tmp_path, 0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tomli_w
-from conftest import SMOKE, few_digits, tenfold
+from conftest import SMOKE, few_digits, in_process, succeeded
 
 from tenfold.data.digits import Digits, joined
-from tenfold.data.folds import NOT_VALIDATED
+from tenfold.data.folds import NOT_VALIDATED, stratified
 from tenfold.data.overlap import DataRecord, guard
 from tenfold.errors import BadInput
+from tenfold.evaluation.metrics import load_run_metrics
 from tenfold.orchestration import warm_start
 from tenfold.orchestration.warm_start import load_parent
-from tenfold.run import ARTEFACTS
+from tenfold.run import ARTEFACTS, load_digits
 from tenfold.settings import Settings, to_table
 from tenfold.storage import atomic
 from tenfold.storage.completion import DONE, finish
+from tenfold.storage.epoch_log import ClassifierEpoch
 from tenfold.storage.npz import npz
 from tenfold.storage.run_folder import CLASSIFIER, OOF, SETTINGS, RunFolder
 
@@ -30,21 +31,26 @@ Folds = npt.NDArray[np.int64]
 
 TRAIN, TEST = few_digits(40, seed=1), few_digits(20, seed=2)
 FOLD_OF = np.arange(40) % 2
-QUICK = ["--fit.epochs", "1", "--light.epochs", "1", "--cgan.share", "0", "--cgan.width", "4"]
+RUN = [*SMOKE, "--fit.epochs", "1", "--light.epochs", "1", "--cgan.share", "0"]
+CHILD = [*RUN, "--init", "parent", "--out", "child"]
 
 
 def finished_run_in(
     path: Path, settings: Settings, digits: Digits = TRAIN, fold_of: Folds = FOLD_OF, honest: bool = True
 ) -> Settings:
     """Write what a later run reads of a finished one; return settings that start from it."""
-    run, validated = RunFolder(path), fold_of != NOT_VALIDATED
     atomic.write(path / SETTINGS, tomli_w.dumps(to_table(settings)).encode())
-    DataRecord.of(digits, TEST, guard(digits, None, TEST, "honest" if honest else "allow")[1]).save(run)
-    fingerprints = digits.fingerprints()
+    DataRecord.of(digits, TEST, guard(digits, None, TEST, "honest" if honest else "allow")[1]).save(RunFolder(path))
+    finish_run(path, digits, fold_of)
+    return replace(settings, init=path)
+
+
+def finish_run(path: Path, digits: Digits, fold_of: Folds) -> None:
+    """Declare a run finished, with its record of which digits were in which fold."""
+    fingerprints, validated = digits.fingerprints(), fold_of != NOT_VALIDATED
     arrays = npz(fingerprint=fingerprints[validated], fold=fold_of[validated], reserved=fingerprints[~validated])
     atomic.write(path / OOF, arrays)
     finish(path, [OOF], {})
-    return replace(settings, init=path)
 
 
 def check(settings: Settings, digits: Digits = TRAIN, fold_of: Folds = FOLD_OF, test: Digits = TEST) -> None:
@@ -141,19 +147,51 @@ def test_a_folder_that_is_not_a_run_is_refused(child: Settings, tmp_path: Path) 
         load_parent(replace(child, init=tmp_path))
 
 
-@pytest.mark.slow
-def test_a_run_inherits_weights_and_record_of_another(finished_run: Path, tmp_path: Path) -> None:
-    shutil.copytree(finished_run, tmp_path / "parent")
-    done = tenfold(*SMOKE, *QUICK, "--init", "parent", "--out", "child", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    before, after = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("parent", "child"))
-    assert after["cross_validation"]["errors"] < before["cross_validation"]["errors"]
-    assert after["honest"] is True and after["overlap"]["inherited"] == before["overlap"]
+@pytest.fixture
+def parent_run(tmp_path: Path) -> RunFolder:
+    """A run whose first fold is fitted, and which passes for finished."""
+    succeeded(in_process(*RUN, "--only", "fold=0", "--out", "parent", cwd=tmp_path))
+    run = RunFolder(tmp_path / "parent")
+    settings = run.settings()
+    digits, *_ = load_digits(settings, None)
+    finish_run(run.path, digits, stratified(digits, settings.folds, settings.seed))
+    return run
 
-    record = json.loads((tmp_path / "parent/data.json").read_text())
-    record["overlap"] |= {"honest": False, "in_test": 9}
-    (tmp_path / "parent/data.json").write_text(json.dumps(record))
-    finish(tmp_path / "parent", ARTEFACTS, {})
-    done = tenfold(*SMOKE, *QUICK, "--init", "parent", "--out", "leaked", cwd=tmp_path)
-    assert done.returncode == 0 and "LEAKED" in done.stdout
-    assert json.loads((tmp_path / "leaked/metrics.json").read_text())["honest"] is False
+
+def mark_as_leaked(run: RunFolder) -> None:
+    record = DataRecord.load(run)
+    replace(record, overlap=replace(record.overlap, honest=False, in_test=9)).save(run)
+
+
+def first_loss(run: RunFolder) -> float:
+    """The loss of the first fold's net in its first epoch."""
+    first, *_ = (epoch for epoch in run.epoch_log.read() if epoch.task == run.net(0, 0).name)
+    assert isinstance(first, ClassifierEpoch)
+    return first.loss
+
+
+def test_a_run_inherits_weights_and_record(parent_run: RunFolder, tmp_path: Path) -> None:
+    succeeded(in_process(*CHILD, "--only", "fold=0", cwd=tmp_path))
+    child = RunFolder(tmp_path / "child")
+    assert first_loss(child) < first_loss(parent_run)
+    overlap = DataRecord.load(child).overlap
+    assert overlap.honest and overlap.inherited == DataRecord.load(parent_run).overlap
+
+
+def test_a_run_inherits_a_leak(parent_run: RunFolder, tmp_path: Path) -> None:
+    mark_as_leaked(parent_run)
+    out = succeeded(in_process(*CHILD, "--only", "fold=0", cwd=tmp_path))
+    assert "weights trained on 9 test images" in out and "LEAKED" in out
+    assert not DataRecord.load(RunFolder(tmp_path / "child")).overlap.honest
+
+
+@pytest.mark.slow
+def test_an_inherited_leak_marks_the_scores(finished_run: Path, tmp_path: Path) -> None:
+    parent = RunFolder(shutil.copytree(finished_run, tmp_path / "parent"))
+    mark_as_leaked(parent)
+    finish(parent.path, ARTEFACTS, {})
+    out = succeeded(in_process(*CHILD, cwd=tmp_path))
+    assert "none of these scores means anything" in out
+    before, after = (load_run_metrics(run) for run in (parent, RunFolder(tmp_path / "child")))
+    assert before.honest and not after.honest
+    assert after.cross_validation.errors < before.cross_validation.errors

@@ -1,4 +1,4 @@
-"""A run, readable from top to bottom as the way of the data: from files to a submission, models and scores."""
+"""A run, step by step in the order of the data: from files to a submission, models and scores."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ from tenfold.storage.run_folder import (
     RunFolder,
 )
 from tenfold.training import device
-from tenfold.training.task_folder import order_rate_cut, rate_cuts
+from tenfold.training.task_folder import add_rate_cut, rate_cuts
 
 if TYPE_CHECKING:
     from tenfold.orchestration.cluster import Cluster  # needs Ray
 
-# Not the report: it is a view of these, and another version may draw it differently without the run changing.
+# Not the report: a new version may draw it differently, and the run stays the same.
 ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *MODELS, DATA, METRICS, PICTURES)
 
 RunRound = Callable[[Iterable[pool.Task]], None]
 
 
 def resolve(settings: Settings, cluster: Cluster | None = None) -> tuple[Settings, str]:
-    """Settings with every "auto" replaced by what is there, and a line on the source. Raises BadInput."""
+    """Settings with every "auto" resolved, and a line about the source. Raises BadInput."""
     data, line = resolve_source(settings.data)
-    compute = (cluster or device).resolve(settings.compute, settings.folds * settings.nets + 1)
+    compute = (cluster or device).resolve(settings.compute, settings.folds * settings.nets + 1)  # and the light net
     init = settings.init.resolve() if settings.init else None
     return replace(settings, data=data, compute=compute, init=init), line
 
@@ -78,10 +78,10 @@ def run(
 ) -> RunMetrics | None:
     """Carry out resolved settings in the folder `path`, or continue there; return the metrics.
 
-    `cut_rates` is a factor on the learning rates of trainings whose loss became NaN at an earlier start.
-    `tensorboard` adds event files. `only` names the trainings to do; it then stops and returns None. Trainings run on
-    the nodes of `cluster`, or on this machine. Raises BadInput for bad input and RunFailed for what went wrong; either
-    way the same call continues.
+    `cut_rates` is a factor on the learning rates of trainings whose loss became NaN in an earlier attempt.
+    `tensorboard` adds event files. With `only`, it does just these trainings and returns None. Trainings run on
+    the nodes of `cluster`, or on this machine. Raises BadInput for bad input, RunFailed for other failures; the
+    same call resumes.
     """
     started = time.monotonic()
     parent = load_parent(settings)
@@ -89,7 +89,7 @@ def run(
     with hold(path, settings, fresh) as folder:
         plan = Plan(settings, folder, only)
         if finished(path) is not None and plan.is_done():
-            print(f"{path} is complete already; --fresh runs it anew")
+            print(f"{path} is complete already; --fresh reruns it")
             return _summarise(path, load_run_metrics(folder))
         record_digits(folder, record, notes)
         fold_of = stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
@@ -97,14 +97,14 @@ def run(
         if parent:
             warm_start.guard(parent, digits, fold_of, test)
         if cut_rates is not None:
-            _order_rate_cuts(plan, cut_rates)
+            _add_rate_cuts(plan, cut_rates)
         with training(plan, tensorboard=tensorboard, cluster=cluster) as run_round:
-            started -= elapsed_seconds(folder.epoch_log.read())  # earlier starts count
+            started -= elapsed_seconds(folder.epoch_log.read())  # so that the total includes earlier attempts
             run_round(plan.fold_generator_tasks(digits, fold_of))
             run_round(plan.net_tasks(digits, fold_of, parent))
             if only:
                 return None
-            test = judge.with_labels(test, settings.data)  # for scores alone, once everything is chosen
+            test = judge.with_labels(test, settings.data)  # for scores only, once everything is chosen
             run_round(plan.scoring_tasks(test))
         return _summarise(path, _evaluate_and_export(plan, digits, fold_of, test, record, started))
 
@@ -115,9 +115,10 @@ def _evaluate_and_export(
     """From trained nets to a submission, models, metrics and the report."""
     settings, folder = plan.settings, plan.folder
     nets = TrainedNets.load(folder, settings)
+    # oof: out-of-fold predictions. temperature: makes the probabilities match the accuracy.
     oof, temperature = out_of_fold(folder, digits, fold_of, settings.nets)
     models = export_models(nets, temperature)
-    write_models(folder.path, models)
+    write_models(folder.path, models)  # for the predictions below; written again with model cards at the end
     predicted = write_submission(folder, test, nets.ensemble, temperature)
     epochs = folder.epoch_log.read()
     metrics = RunMetrics(
@@ -130,7 +131,7 @@ def _evaluate_and_export(
         temperature=temperature,
         collapsed=tuple(plan.collapsed()),
         overlap=record.overlap,
-        rate_cuts={place.name: cuts for place in plan.folders() if (cuts := rate_cuts(place))},
+        rate_cuts={task.name: cuts for task in plan.folders() if (cuts := rate_cuts(task))},
         seconds=seconds_by_stage(epochs) | {"total": round(time.monotonic() - started, 1)},
     )
     pictures = Pictures.choose(oof, digits, fold_of)
@@ -144,7 +145,7 @@ def _evaluate_and_export(
 
 
 def load_digits(settings: Settings, parent: Parent | None) -> tuple[Digits, Digits, DataRecord, list[str]]:
-    """The digits to train on, after the overlap guard, and the test digits; then their record, and notes for people."""
+    """The digits to train on, after the overlap guard, and the test digits; then their record, and notes to print."""
     sources = load_sources(settings.data)
     digits, guarded = overlap.guard(sources.train, sources.extra, sources.test, settings.data.overlap)
     if parent:
@@ -169,7 +170,7 @@ def record_digits(folder: RunFolder, record: DataRecord, notes: Iterable[str]) -
 
 @contextmanager
 def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None = None) -> Iterator[RunRound]:
-    """A function that does a round of a plan's trainings, here or on the nodes of a cluster."""
+    """Inside `with`: a function that does one round of a plan's trainings, here or on the nodes of a cluster."""
     for sentence in plan.prepare():
         print(sentence)
     earlier = plan.folder.epoch_log.read()
@@ -178,28 +179,28 @@ def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None =
             f"{plan.folder.path} continues; {len(earlier)} epochs of training so far, {elapsed_seconds(earlier):.0f} s"
         )
     compute = plan.settings.compute
-    side_by_side = cluster.capacity(compute) if cluster else compute.workers
-    with watched(plan.planned(), plan.folder, side_by_side, tensorboard) as report:
+    at_once = cluster.capacity(compute) if cluster else compute.workers
+    with watched(plan.planned(), plan.folder, at_once, tensorboard) as show_epoch:
         if cluster:
-            yield lambda tasks: cluster.run_all(tasks, compute, report)
+            yield lambda tasks: cluster.run_all(tasks, compute, show_epoch)
         else:
-            yield lambda tasks: pool.run_all(tasks, compute.workers, report)
+            yield lambda tasks: pool.run_all(tasks, compute.workers, show_epoch)
     for name in plan.collapsed():
         print(f"{name} has collapsed: no net learns from its digits, which vary too little")
 
 
-def _order_rate_cuts(plan: Plan, factor: float) -> None:
-    """Order lower learning rates for trainings whose loss became NaN. Raises BadInput where there is none."""
+def _add_rate_cuts(plan: Plan, factor: float) -> None:
+    """Give trainings whose loss became NaN lower learning rates. Raises BadInput where there is none."""
     if not 0 < factor < 1:
         raise BadInput(f"cut-rates: must be a factor > 0 and < 1, got {factor}")
-    cut = [folder.name for folder in plan.folders() if order_rate_cut(folder, factor)]
-    if not cut:
-        raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; leave the option out")
-    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(cut)}")
+    names = [folder.name for folder in plan.folders() if add_rate_cut(folder, factor)]
+    if not names:
+        raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; omit the option")
+    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(names)}")
 
 
 def _summarise(path: Path, metrics: RunMetrics) -> RunMetrics:
-    """Print how the run came out."""
+    """Print the results of a run."""
     for sentence in metrics.sentences():
         print(sentence)
     print(f"written to {path}: {SUBMISSION}, {REPORT}, {', '.join(MODELS)}")

@@ -32,7 +32,7 @@ from tenfold_onnx.write.export import export_generator
 def fit_final_generator(settings: Settings, path: Path, fresh: bool = False) -> None:
     """Fit the final generator of resolved settings on all training digits in the folder `path`, and export it.
 
-    Raises as `run` does; either way the same call continues.
+    Raises as `run` does; the same call resumes.
     """
     folder = RunFolder(path)
     run(settings, path, fresh=fresh, only=frozenset({folder.generator.name}))
@@ -49,7 +49,7 @@ def score_final_generator(path: Path, seeds: int) -> Quality:
     """Score the generator in the folder `path` and store the scores, after fitting what that needs.
 
     It needs the light net, fitted on the same training digits, and `seeds` nets that learn from generated digits
-    alone. Raises BadInput where there is no generator, or its digits are not at hand any more.
+    alone. Raises BadInput where there is no generator, or its digits are gone.
     """
     settings = RunFolder(path).settings()
     parent = load_parent(settings)

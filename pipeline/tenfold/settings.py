@@ -1,6 +1,6 @@
-"""What a run is asked to do: one small frozen dataclass per concern. Imports no torch.
+"""The settings of a run: one small frozen dataclass per topic. Imports no torch.
 
-Every field is an option of `tenfold run` and a key of settings.toml. Its range stands beside its default; a value
+Every field is an option of `tenfold run` and a key of settings.toml. Its range is next to its default; a value
 outside raises BadInput. `tenfold.sources.load` and `tenfold.training.device` resolve what is "auto" (or 0) before
 anything is recorded.
 """
@@ -31,7 +31,7 @@ MAX_BATCH: Final = 2**20  # digits; a larger number is a typo
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a number may have; `below` and `above` are limits that it may not reach."""
+    """The values that a number may have; `below` and `above` are exclusive bounds."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -89,7 +89,7 @@ class Data:
     source: Source = "auto"
     """Kaggle's files with MNIST beside them, MNIST, or scikit-learn's built-in sample; auto takes the best it finds."""
     data: Path = Path("data")
-    """Folder with digit-recognizer.zip (or its CSVs) and MNIST/raw; or the zip itself."""
+    """Folder with digit-recognizer.zip, its CSVs or MNIST/raw; or the zip itself."""
     overlap: OverlapPolicy = "honest"
     """honest: train on nothing that occurs in the test set. allow: train on everything, and be marked as leaked."""
 
@@ -113,7 +113,7 @@ class Warp(_Ranged):
 
 @dataclass(frozen=True)
 class Net(_Ranged):
-    """The classifier: a 5x5 convolution with stride 2, then 3x3 convolutions, then the maximum over the map."""
+    """The classifier: a 5x5 convolution with stride 2, then 3x3 convolutions, then global max pooling."""
 
     section: ClassVar[str] = "net"
     channels: tuple[int, ...] = _ranged((16, 32, 48, 64, 96), low=1, high=1024)
@@ -124,13 +124,13 @@ class Net(_Ranged):
 
 @dataclass(frozen=True)
 class Fit(_Ranged):
-    """How the classifier is trained: Muon and AdamW, linear warm-up then decay to zero, EMA of the weights."""
+    """How the classifier is trained: by Muon and AdamW; the rate rises, then falls to 0; the weights are averaged."""
 
     section: ClassVar[str] = "fit"
     epochs: int = _ranged(12, low=1)
-    """Passes over the training part."""
+    """Passes over a fold's training digits."""
     epoch_images: int = _ranged(2048, low=1)
-    """An epoch shows at least this many real digits; a smaller training part is shown several times."""
+    """An epoch shows at least this many real digits; a smaller training set is shown several times."""
     batch_size: int = _ranged(128, low=2, high=MAX_BATCH)
     """Digits per step, generated ones included."""
     kernel_lr: float = _ranged(0.04, above=0, below=1)
@@ -166,14 +166,14 @@ class Cgan(_Ranged):
     share: float = _ranged(0.02, low=0, high=0.9)
     """Share of generated digits in each of the classifier's batches; 0 fits no generator for the folds."""
     reserve: float = _ranged(0.0, low=0, high=0.5)
-    """Share of the training digits that no fold validates, to fit one generator for all folds on; 0 fits one per
-    fold, on the digits that the fold trains on."""
+    """Share of the training digits set aside for one generator for all folds; no fold validates them. 0: one generator
+    per fold, on that fold's training digits."""
     least_probability: float = _ranged(0.0, low=0, below=1)
-    """Leave out a generated digit if the net in training gives its label a lower probability than this."""
+    """Leave out a generated digit if the net being trained gives its label a lower probability than this."""
     soft_labels: bool = False
-    """Learn generated digits with the probabilities of the net in training instead of their labels."""
+    """Learn generated digits with the probabilities of the net being trained instead of their labels."""
     epochs: int = _ranged(2, low=1)
-    """Passes over the training part."""
+    """Passes over a fold's training digits."""
     epoch_images: int = _ranged(2048, low=1)
     """As fit.epoch-images."""
     batch_size: int = _ranged(128, low=2, high=MAX_BATCH)
@@ -183,25 +183,25 @@ class Cgan(_Ranged):
     class_dim: int = _ranged(64, low=1, high=1024)
     """Width of the generator's class embedding."""
     class_std: float = _ranged(0.2, above=0, high=10)
-    """Standard deviation of the embedding's initial values; that of z is 1, and the weaker input is learnt later."""
+    """Standard deviation of the embedding's initial values; z has 1. The input with smaller values is learnt later."""
     width: int = _ranged(16, low=4, high=512)
     """Channels of the narrowest layer of generator and discriminator."""
     skip: bool = False
-    """Residual connections in generator and discriminator."""
+    """Skip (residual) connections in generator and discriminator."""
     loss: Loss = "hinge"
-    """GAN loss."""
+    """Loss function of generator and discriminator."""
     shift_px: float = _ranged(2.0, low=0, high=14)
-    """Largest shift either way of what the discriminator sees, real or generated, pixels; 0 for none."""
+    """Largest shift either way of the discriminator's inputs, real and generated, pixels; 0 for none."""
     lr: float = _ranged(0.001, above=0, below=1)
     """Adam's learning rate for generator and discriminator."""
     ema_decay: float = _ranged(0.99, low=0, below=1)
     """Decay per step of the averaged generator; the average is what draws."""
     least_variety: float = _ranged(0.3, low=0, high=1)
-    """A generator has collapsed if its digits of a class vary less than this share of what real ones do."""
+    """A generator has collapsed if its digits within a class vary less than this share of real ones."""
     collapsed: Collapsed = "stop"
     """What to do with a collapsed generator: stop the run, or leave its digits out."""
     cas_seeds: int = _ranged(0, low=0, high=100)
-    """Nets trained on the final generator's digits alone, to score it on the test rows; 0 for none."""
+    """Nets that score the final generator: trained on its digits alone, tested on the test rows (CAS); 0 for none."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -221,14 +221,14 @@ class FinalGenerator(_Ranged):
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Compute(_Ranged):
-    """What it runs on. Recorded, since results agree to the last byte only on an equal layout."""
+    """What it runs on. Recorded, since only equal values give identical results."""
 
     device: Device = "auto"
     """auto takes CUDA, then MPS, then the CPU."""
     precision: Precision = "auto"
-    """Of training; auto takes bf16 where the hardware multiplies it natively. Predictions are always fp32."""
+    """Training precision; auto takes bf16 if the processor supports it directly. Predictions are always fp32."""
     workers: int = _ranged(0, low=0, high=256)
-    """Processes that fit folds side by side; 0 takes one per core on a CPU (at most one per fold), one on a GPU."""
+    """Processes that train in parallel; 0 takes one per core on a CPU, up to 4 on CUDA, 1 on MPS."""
     threads: int = _ranged(0, low=0, high=256)
     """Threads per process; 0 divides the cores among the workers."""
 
@@ -239,13 +239,13 @@ class Settings(_Ranged):
     """All settings of a run."""
 
     seed: int = _ranged(0, low=0, high=2**32 - 1)
-    """Every random number comes from this, the fold and the stage."""
+    """All random numbers derive from this; see tenfold.seeds."""
     folds: int = _ranged(5, low=2, high=100)
-    """k of the stratified k-fold cross-validation."""
+    """Number of folds of the cross-validation; each has its share of every digit."""
     nets: int = _ranged(1, low=1, high=100)
     """Classifiers per fold, each with seeds of its own; those of all folds form the ensemble."""
     init: Path | None = None
-    """Folder of a run whose weights this one starts from; the digits that it has seen count as seen here."""
+    """Folder of a run whose weights this one starts from; its training digits count as seen."""
     data: Data = field(default_factory=Data)
     warp: Warp = field(default_factory=Warp)
     net: Net = field(default_factory=Net)
@@ -262,7 +262,7 @@ class Settings(_Ranged):
 
     @property
     def light_net(self) -> Net:
-        """The light net."""
+        """The light net's architecture."""
         return Net(self.light.channels, tta_shift_px=0)
 
     @property

@@ -79,23 +79,23 @@ command_line.command(gan)
 command_line.command(app, name="app")
 
 
-def main(of: App = command_line) -> NoReturn:
+def main(app: App = command_line) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job ignores
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is not fatal
-    sys.exit(status(sys.argv[1:], of))
+    sys.exit(status(sys.argv[1:], app))
 
 
-def status(tokens: list[str], of: App = command_line) -> int:
+def status(tokens: list[str], app: App = command_line) -> int:
     """Run one command and return its exit code; errors become one sentence on stderr."""
     try:
-        of(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        command = tokens[0] if tokens and tokens[0] in of else ""
+        command = tokens[0] if tokens and tokens[0] in app else ""
         sentence = " ".join(str(error).split())
         stop = "" if sentence.endswith((".", "?")) else "."
-        help_command = " ".join(filter(None, (of.name[0], command, "--help")))
+        help_command = " ".join(filter(None, (app.name[0], command, "--help")))
         return _fail(f"{sentence}{stop} See `{help_command}`.", 2)
     except (BadInput, BadModelInput, BadLimit, DamagedFile) as error:
         return _fail(str(error), 2)
@@ -110,7 +110,7 @@ def status(tokens: list[str], of: App = command_line) -> int:
         return _fail("the reader of the output has closed it", 1)
     except OSError as error:
         where = error.filename or "system"
-        return _fail(f"{where}: {error.strerror or error}; fix that, and the same command works or continues", 1)
+        return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
     except ModuleNotFoundError as error:
         for extra, packages in EXTRAS.items():
             if error.name and error.name.partition(".")[0] in packages:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 def blend(run: Path, /, *runs: Path, out: Path = Path("runs/blend")) -> None:
-    """Average the probabilities of finished runs on the same digits into one submission, with its own cross-validation.
+    """Average the probabilities of finished runs on the same digits into one submission, and cross-validate it.
 
     Parameters
     ----------
     run
         The folder of a run, or of a blend.
     runs
-        Further ones on the same files; folds, seeds and nets may differ.
+        More runs on the same files; folds, seeds and nets may differ.
     out
         An empty folder for submission.csv, probabilities and metrics.json; `tenfold submit` takes it.
     """

@@ -13,7 +13,7 @@ def compare(run: Path, /, *runs: Path) -> None:
     run
         The folder of a finished run or of a blend, which the others are compared with.
     runs
-        Further ones; on the same digits they are compared row by row.
+        More of them; on the same digits they are compared row by row.
     """
     from tenfold.report.compare import compare as side_by_side
 

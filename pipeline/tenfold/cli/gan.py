@@ -60,7 +60,7 @@ def fit(
 
 @gan.command
 def score(run: Path, /, *, seeds: int = 3) -> None:
-    """Score a generator: how nets read its digits, how close they are to real ones, and whether it copies.
+    """Score a generator: how nets read its digits, how close they are to real ones, and whether they are copies.
 
     Writes generator.json into the folder. It first fits what that needs: the light net, and for the classification
     accuracy score (CAS) nets that learn from 42,000 generated digits alone.
@@ -127,7 +127,7 @@ def _quality_table(quality: Quality) -> str:
     lines = [["read as the requested digit", f"{quality.agreement_mean:.4f}", ""]]
     if quality.cas:
         mean, std = np.mean(quality.cas), np.std(quality.cas, ddof=1) if len(quality.cas) > 1 else 0.0
-        lines.insert(0, [f"CAS, {len(quality.cas)} nets", f"{mean:.4f} ± {std:.4f}", ""])
+        lines.insert(0, [f"CAS, {len(quality.cas)} net{'s' * (len(quality.cas) > 1)}", f"{mean:.4f} ± {std:.4f}", ""])
     lines.append(["Fréchet distance", f"{quality.frechet:.3f}", f"{quality.frechet_floor:.3f}"])
     for name in ("precision", "recall", "density", "coverage"):
         numbers = [f"{getattr(manifold, name):.3f}" for manifold in (quality.manifold, quality.manifold_floor)]

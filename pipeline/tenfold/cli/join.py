@@ -13,7 +13,7 @@ def join(part: Path, /, *parts: Path, out: Path) -> None:
     part
         The folder of a part.
     parts
-        Further ones, with the same settings and digits.
+        More parts, with the same settings and digits.
     out
         The run's folder; what it already holds of the same run stays.
     """
@@ -22,9 +22,9 @@ def join(part: Path, /, *parts: Path, out: Path) -> None:
 
     settings, remaining = collect([part, *parts], out)
     if remaining:
-        print(f"joined in {out}; remains to be fitted: {', '.join(remaining)}")
+        print(f"joined in {out}; still to be fitted: {', '.join(remaining)}")
         print(
-            f"fit each by `tenfold run --config {out}/settings.toml --only {remaining[0]} --out FOLDER`, then join it"
+            f"fit each with `tenfold run --config {out}/settings.toml --only {remaining[0]} --out FOLDER`, then join it"
         )
     else:
         complete(settings, out)

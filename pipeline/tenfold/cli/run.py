@@ -41,7 +41,7 @@ def run(
     Parameters
     ----------
     preset
-        Predefined settings: smoke takes a minute or two, fast a quarter to half an hour, best hours. Other options
+        Predefined settings: smoke takes a minute or two, fast 15 to 35 minutes, best 1 to 3 hours. Other options
         override it.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
@@ -55,11 +55,10 @@ def run(
     tensorboard
         Write event files for TensorBoard into the run's folder.
     only
-        Fit a part and stop: fold=F, fold=F,net=N, light or generator. `tenfold join` collects the parts. The nets of
-        a fold are what others call its seeds.
+        Train one part, then stop: fold=F, fold=F,net=N, light or generator. `tenfold join` collects the parts.
     cluster
         Train on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one on this machine.
-        Not recorded: a run may be continued with or without it.
+        Not stored in the run: you can continue it with or without a cluster.
     dry_run
         Print the settings as TOML and stop.
     """
@@ -86,7 +85,7 @@ def run(
         path = out or Path("runs") / f"{settings.data.source}-{preset}"
         carry_out(settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes)
         if names:
-            print(f"fitted in {path}: --only {only}")
+            print(f"fitted {only} in {path}")
             print(remaining_message(settings, RunFolder(path)))
 
 
@@ -113,7 +112,7 @@ def _offer_download(data: Data) -> None:
 
 
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Fill in settings that `tenfold run` or `gan fit` were not given: from --config first, then from the preset."""
+    """Check paths and integers; for `run` and `gan fit`, fill in --config, then the preset."""
     _require_paths(arguments)
     _require_integers(arguments)
     if commands not in (("run",), ("gan", "fit")):

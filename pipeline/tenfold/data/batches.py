@@ -41,7 +41,7 @@ class Batches:
     epoch_images: int
     share: float = 0.0  # of generated digits in a batch
     sample: Sampler | None = None  # draws generated digits; None for none
-    least_probability: float = 0.0  # of a generated digit's label as the net predicts it, or it is left out
+    least_probability: float = 0.0  # generated digits whose label gets less are left out
     soft_labels: bool = False  # learn the net's prediction for a generated digit instead of its label
 
     @property
@@ -61,7 +61,7 @@ class Batches:
 
     @property
     def needs_predictions(self) -> bool:
-        """Whether predictions for the generated digits are of use."""
+        """Whether predictions for the generated digits are needed."""
         return self.generated_per_step > 0 and (self.least_probability > 0 or self.soft_labels)
 
     def generated(self, rng: torch.Generator, predict: Predict | None = None) -> Generated:
@@ -108,7 +108,7 @@ def steps_per_epoch(n: int, epoch_images: int, real_per_step: int) -> int:
 
 
 def passes_per_epoch(n: int, steps: int, real_per_step: int) -> int:
-    """How many orders of all `n` digits cover an epoch."""
+    """Passes over all `n` digits in an epoch."""
     return math.ceil(steps * real_per_step / n)
 
 

@@ -22,17 +22,17 @@ class Overlap:
     """What the guard found and did, in rows."""
 
     policy: OverlapPolicy
-    offered: int  # rows of the training files and of the further source together
+    offered: int  # rows of the training files and of the extra source together
     in_test: int  # of these, rows whose image occurs in the test set
     repeated: int  # of the rest, rows whose image occurs in an earlier row
     contradicting: int  # rows kept although an earlier row of the same file has the image under another label
-    added: int  # rows that the further source added to training
+    added: int  # rows that the extra source added to training
     kept: int  # rows trained on
     honest: bool  # whether training saw nothing of the test set
     inherited: Overlap | None = None  # of the run whose weights this one started from
 
     def sentence(self) -> str:
-        """One line for people."""
+        """A one-line summary."""
         if self.inherited and not self.inherited.honest:
             return (
                 f"overlap: INHERITED. This run starts from weights trained on {self.inherited.in_test:,} test "
@@ -47,7 +47,9 @@ class Overlap:
         doubt = (
             f"; {self.contradicting:,} rows contradict an earlier label of their image" if self.contradicting else ""
         )
-        return f"overlap: honest. {dropped}; the further source added {self.added:,}; training on {self.kept:,}{doubt}"
+        return (
+            f"overlap: honest. {dropped}; the extra source added {self.added:,} rows; training on {self.kept:,}{doubt}"
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ def _repeats(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which rows repeat an earlier one, and which of the first `own_rows` contradict the label of an earlier one.
 
-    A contradiction within the training files is for a person to resolve, so it is not a repeat. A row of the further
+    A contradiction within the training files is for a person to resolve, so it is not a repeat. A row of the extra
     source is a repeat whatever its label.
     """
     _, first, group = np.unique(keys, return_index=True, return_inverse=True)

@@ -1,1 +1,1 @@
-"""What trained nets are worth: cross-validation, the offline test score, generated digits."""
+"""Scores of trained nets: cross-validation, the offline test score, generated digits."""

@@ -1,7 +1,7 @@
 """Several runs as one: the mean of their probabilities.
 
 Every run's out-of-fold prediction for a row comes from nets that did not train on it, whatever its folds. So does the
-mean, and the blend's cross-validation is as honest as the runs'.
+mean: the blend's cross-validation is as honest as the runs'.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def blend(runs: Sequence[Path], out: Path) -> BlendMetrics:
     oofs = [OutOfFold.load(RunFolder(run)) for run in runs]
     for run, oof in zip(runs, oofs, strict=True):
         if not np.array_equal(oof.fingerprint, oofs[0].fingerprint):
-            raise BadInput(f"{run}: other held-out rows than {runs[0]}; blend runs with the same --cgan.reserve")
-    fix = "let that run finish first, by the same `tenfold run`"
+            raise BadInput(f"{run}: its held-out rows differ from {runs[0]}'s; blend runs with the same --cgan.reserve")
+    fix = "let that run finish first, with the same `tenfold run`"
     tests = [read_npz(run / TEST_PROBABILITIES, ("probabilities", "origin"), fix) for run in runs]
     test_probs = _mean([test["probabilities"] for test in tests])
     oof = replace(oofs[0], probabilities=_mean([oof.probabilities for oof in oofs]))
@@ -76,7 +76,7 @@ def _shared_record(folders: Sequence[RunFolder]) -> DataRecord:
     first = DataRecord.load(folders[0])
     for folder in folders[1:]:
         if not DataRecord.load(folder).same_digits(first):
-            raise BadInput(f"{folder.path}: other digits than {folders[0].path}; blend runs on the same files")
+            raise BadInput(f"{folder.path}: its digits differ from {folders[0].path}'s; blend runs on the same files")
     return first
 
 

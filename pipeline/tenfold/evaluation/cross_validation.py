@@ -17,7 +17,7 @@ from tenfold.storage.run_folder import OOF, VALIDATION, RunFolder
 from tenfold_onnx.contract import MIN_PROBABILITY
 
 MIN_SCORED_PROBABILITY: Final = 1e-12  # keeps the log-loss of a certain error finite
-TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is broken rather than miscalibrated
+LOG_TEMPERATURES: Final = (np.log(0.1), np.log(10.0))  # beyond these a net is broken rather than miscalibrated
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CrossValidation:
     log_loss: float  # nats per row
 
     def sentence(self) -> str:
-        """One line for people."""
+        """A one-line summary."""
         return (
             f"cross-validation: {self.mean:.5f} ± {self.std:.5f} (mean ± std over {len(self.folds)} folds; "
             f"{self.errors:,} errors on {self.rows:,} rows)"
@@ -51,7 +51,7 @@ class OutOfFold:
     reserved: npt.NDArray[np.uint64]  # fingerprints of the rows that no fold validates
 
     def cross_validation(self) -> CrossValidation:
-        """What they are worth."""
+        """Their score."""
         return cross_validate(self.probabilities, self.labels, self.fold)
 
     def save(self, run: RunFolder) -> None:
@@ -61,7 +61,7 @@ class OutOfFold:
     @classmethod
     def load(cls, run: RunFolder) -> OutOfFold:
         """Read oof.npz. Raises BadInput where it is missing or damaged."""
-        fix = "let the run finish first, by the same `tenfold run`"
+        fix = "let the run finish first, with the same `tenfold run`"
         return cls(**read_npz(run.path / OOF, tuple(cls.__dataclass_fields__), fix))
 
 
@@ -80,9 +80,7 @@ def out_of_fold(
     for fold in range(int(fold_of.max()) + 1):
         for net in range(nets):
             path = folder.net(fold, net) / VALIDATION
-            total[fold_of == fold] += read_npz(path, ("validation",), "the same command fits that net anew")[
-                "validation"
-            ]
+            total[fold_of == fold] += read_npz(path, ("validation",), "the same command refits that net")["validation"]
     probs = (total / nets).astype(np.float32)
     temperature = fit_temperature(probs, labels)
     oof = OutOfFold(tempered(probs, temperature), labels, fold_of, digits.origin, digits.fingerprints(), reserved)
@@ -123,7 +121,7 @@ def fit_temperature(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64
     def loss(log_temperature: float) -> float:
         return _log_loss(tempered(probs, float(np.exp(log_temperature))), labels)
 
-    return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x))
 
 
 def _log_loss(probs: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> float:

@@ -89,10 +89,10 @@ def likely_label_errors(probs: Probabilities, labels: Labels) -> npt.NDArray[np.
     confidently as rows labelled with that digit are predicted on average.
     """
     predicted = probs.argmax(1)
-    usual = np.array(
+    threshold = np.array(
         [probs[labels == digit, digit].mean() if (labels == digit).any() else 1.0 for digit in range(CLASSES)]
     )
-    rows = np.flatnonzero((predicted != labels) & (probs.max(1) >= usual[predicted]))
+    rows = np.flatnonzero((predicted != labels) & (probs.max(1) >= threshold[predicted]))
     return rows[np.argsort(probs[rows, labels[rows]], kind="stable")]
 
 

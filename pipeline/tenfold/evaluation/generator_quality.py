@@ -79,18 +79,20 @@ def measure(
     labels = torch.arange(n) % 10
     rng = torch.Generator(device).manual_seed(seed)
     generated = sample(labels.to(device), rng).cpu().numpy()
-    seen_real, seen_others, seen_generated = (features(net, part, device) for part in (real, others, generated))
+    features_real, features_others, features_generated = (
+        features(net, part, device) for part in (real, others, generated)
+    )
     with torch.inference_mode():
-        right = (net.head(torch.from_numpy(seen_generated).to(device)).argmax(1).cpu() == labels).numpy()
+        right = (net.head(torch.from_numpy(features_generated).to(device)).argmax(1).cpu() == labels).numpy()
     near, near_real = (nearest(part[:MAX_NEAREST], train) for part in (generated, real))
     return Quality(
         digits=n,
         agreement=tuple(float(right[labels.numpy() == digit].mean()) for digit in range(10)),
         agreement_mean=float(right.mean()),
-        frechet=frechet(seen_real, seen_generated),
-        frechet_floor=frechet(seen_real, seen_others),
-        manifold=manifold(seen_real, seen_generated),
-        manifold_floor=manifold(seen_real, seen_others),
+        frechet=frechet(features_real, features_generated),
+        frechet_floor=frechet(features_real, features_others),
+        manifold=manifold(features_real, features_generated),
+        manifold_floor=manifold(features_real, features_others),
         nearest_px=float(np.median(near)),
         nearest_floor_px=float(np.median(near_real)),
         copies=float((near < np.quantile(near_real, 0.01)).mean()),

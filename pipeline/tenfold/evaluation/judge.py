@@ -1,4 +1,4 @@
-"""The offline test score: a submission scored on all test rows, without uploading it. It reports and never chooses.
+"""The offline test score: a submission scored on all test rows, without uploading it. It is never used to choose.
 
 MNIST has the label of every test image, found by the image's bytes. A published submission with leaderboard score
 0.99192 gets 0.99196. Nothing that trains can import this.
@@ -35,7 +35,7 @@ class Verdict:
     leaderboard_margin: float  # 95 %: how far a leaderboard on 7,000 of these rows may be from the accuracy
 
     def sentence(self) -> str:
-        """One line for people."""
+        """A one-line summary."""
         line = (
             f"offline test score: {self.accuracy:.5f} on {self.rows:,} test rows ({self.errors:,} errors), "
             f"95 % interval {self.low:.5f} to {self.high:.5f}"
@@ -47,7 +47,7 @@ class Verdict:
 
 
 def with_labels(test: Digits, data: Data) -> Digits:
-    """The test digits with their labels, for scores alone; without, and a printed reason, if nobody knows them."""
+    """The test digits with their labels, for scores only; without, and a printed reason, if they are unknown."""
     try:
         return replace(test, labels=look_up_labels(test, reference_digits(data)))
     except BadInput as reason:

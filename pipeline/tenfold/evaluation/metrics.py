@@ -1,4 +1,4 @@
-"""metrics.json: what a finished run, or a blend of runs, came to."""
+"""metrics.json: the scores of a finished run, or of a blend of runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Metrics:
     source: Source
     honest: bool
     cross_validation: CrossValidation
-    judge: Verdict | None  # None where nobody knows the test labels
+    judge: Verdict | None  # None if the test labels are unknown
     judge_light: Verdict | None  # of the light net alone
     seconds: dict[str, float]  # by stage, and "total"
 
@@ -31,7 +31,7 @@ class Metrics:
         folder.write_json(METRICS, asdict(self))
 
     def sentences(self) -> list[str]:
-        """The scores, one line each for people."""
+        """The scores, one line each."""
         lines = [self.cross_validation.sentence()]
         if self.judge:
             lines.append(self.judge.sentence())
@@ -55,7 +55,7 @@ class RunMetrics(Metrics):
 
 @dataclass(frozen=True)
 class BlendedData:
-    """Where the runs of a blend have their digits from."""
+    """Where the runs of a blend got their digits from."""
 
     source: Source
     data: str

@@ -64,6 +64,6 @@ def model_cards(
 
 def _score(score: CrossValidation | Verdict | None, names: tuple[str, ...]) -> str:
     if score is None:
-        return "none: no labels were at hand"
+        return "none: no labels available"
     numbers = asdict(score)
     return json.dumps({name: round(numbers[name], 6) for name in names})

@@ -1,4 +1,4 @@
-"""What trained nets give: a submission, and how good the generator is."""
+"""Results of trained nets: the submission, and the generator's scores."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def score_generator(
     cas = []
     for seed in range(settings.cgan.cas_seeds if test.labels is not None else 0):
         path = folder.cas(seed) / VALIDATION
-        predicted = read_npz(path, ("validation",), "the same command fits that net anew")["validation"].argmax(1)
+        predicted = read_npz(path, ("validation",), "the same command refits that net")["validation"].argmax(1)
         cas.append(float((predicted == test.labels).mean()))
     device = torch.device(settings.compute.device)
     sample = sampler(generator.to(device), settings.cgan.z_dim)

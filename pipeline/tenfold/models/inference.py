@@ -1,4 +1,4 @@
-"""Trained nets at work: probabilities and features of images, digits drawn by a generator."""
+"""Running trained nets: probabilities and features of images, digits drawn by a generator."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Where tasks run on a Ray cluster: one actor per task, on any node that has room.
 
 Nodes need the dependencies and nothing else: no shared folder, no data, no code of ours. A training travels with its
-inputs, and what it writes comes back after each epoch. So a training whose node is lost goes on elsewhere from its
-last epoch, and a run whose driver was killed continues by the same command, on a cluster or without one.
+inputs, and what it writes comes back after each epoch. So a training whose node is lost resumes elsewhere from its
+last epoch, and a run whose driver was killed continues with the same command, on a cluster or without one.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Cluster:
                         continue
                     ray.kill(current.actor)  # explicitly: it would keep its resources while anything here refers to it
                     if not delivery:
-                        print(f"{current.task.name}: its worker was lost; it goes on from its last epoch")
+                        print(f"{current.task.name}: its worker was lost; resuming from its last epoch")
                         _start(running, current.task, compute, current.losses + 1)
         finally:
             for current in running.values():
@@ -141,7 +141,7 @@ def connect(address: str) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-class _Training:
+class _Actor:
     """One task on a node, in a process of its own; it works on while its deliveries are fetched."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class _Running:
 
 
 def _start(running: dict[ray.ObjectRef[Delivery], _Running], task: Task, compute: Compute, losses: int = 0) -> None:
-    actor: Any = ray.remote(_Training).options(**_share(compute), max_restarts=0).remote()
+    actor: Any = ray.remote(_Actor).options(**_share(compute), max_restarts=0).remote()
     running[actor.first.remote(transfer.pack(task))] = _Running(task, actor, losses)
 
 

@@ -31,9 +31,11 @@ def join(parts: Sequence[Path], out: Path) -> tuple[Settings, list[str]]:
     for run in [*runs, RunFolder(out)] if (out / DATA).exists() else runs:
         changed = differences(to_table(run.settings()), to_table(settings))
         if changed:
-            raise BadInput(f"{run.path}: other settings than {parts[0]} ({'; '.join(changed)}); join parts of one run")
+            raise BadInput(
+                f"{run.path}: its settings differ from {parts[0]}'s ({'; '.join(changed)}); join parts of one run"
+            )
         if not DataRecord.load(run).same_digits(record):
-            raise BadInput(f"{run.path}: other digits than {parts[0]}; join parts that ran on the same files")
+            raise BadInput(f"{run.path}: its digits differ from {parts[0]}'s; join parts of one run")
     fitted = [_fitted(run, settings) for run in runs]
     with hold(out, settings, fresh=False) as joined:
         joined.write_json(DATA, runs[0].read_json(DATA))

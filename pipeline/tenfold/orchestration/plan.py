@@ -52,12 +52,12 @@ class Plan:
         return all(is_trained(folder) for folder in self.folders())
 
     def prepare(self) -> list[str]:
-        """Have every training that remains continue from what is intact; a sentence for each that starts anew."""
+        """Let unfinished trainings resume from what is intact; a sentence for each that restarts."""
         settings = self.settings
-        pair = fit_generator.outline(settings.cgan)
+        gan = fit_generator.outline(settings.cgan)
         net, light = fit_classifier.outline(settings.net), fit_classifier.outline(settings.light_net)
         outlines: list[tuple[Stage, Path, dict[str, nn.Module]]] = [
-            *(("cgan", folder, pair) for folder in (*self._fold_generators(), self.folder.generator)),
+            *(("cgan", folder, gan) for folder in (*self._fold_generators(), self.folder.generator)),
             *(("classifier", folder, net) for folder in self._fold_nets()),
             *(("classifier", folder, light) for folder in (self.folder.light, *self._scorers())),
         ]
@@ -67,10 +67,10 @@ class Plan:
     def require_full_batches(self, fold_of: npt.NDArray[np.int64]) -> None:
         """Raise BadInput where a batch would hold more digits than there are to train on."""
         fit, cgan = self.settings.fit, self.settings.cgan
-        in_a_fold = len(fold_of) - int(np.bincount(fold_of[fold_of != NOT_VALIDATED]).max())
+        fold_rows = len(fold_of) - int(np.bincount(fold_of[fold_of != NOT_VALIDATED]).max())
         for name, size in (("fit.batch-size", fit.batch_size), ("cgan.batch-size", cgan.batch_size)):
-            if size > in_a_fold:
-                raise BadInput(f"{name}: must be at most {in_a_fold:,}, the digits that a fold trains on, got {size}")
+            if size > fold_rows:
+                raise BadInput(f"{name}: must be at most {fold_rows:,}, the digits that a fold trains on, got {size}")
         reserved = int((fold_of == NOT_VALIDATED).sum())
         if cgan.reserve and cgan.batch_size > reserved:
             raise BadInput(
@@ -123,7 +123,7 @@ class Plan:
     def scoring_tasks(self, test: Digits, n: int = CAS_DIGITS) -> Iterator[Task]:
         """Third round: nets that each learn from `n` digits of the final generator alone and predict the test digits.
 
-        None where `test` has no labels; they serve the record alone.
+        Yields nothing if `test` is unlabelled.
         """
         for seed, folder in enumerate(self._scorers()):
             if test.labels is not None and not is_trained(folder):
@@ -131,7 +131,7 @@ class Plan:
                 yield self._light_task(folder, seeds, self._generated(seeds, n), validation=test)
 
     def collapsed(self) -> list[str]:
-        """The names of collapsed generators; a fold's is used for nothing."""
+        """The names of collapsed generators; a fold's goes unused."""
         generators = (*self._fold_generators(), self.folder.generator)
         return [folder.name for folder in generators if has_collapsed(folder, self.settings.cgan)]
 
@@ -169,7 +169,7 @@ class Plan:
         return self._is_included(folder.name) and not is_trained(folder)
 
     def _usable_generator(self, fold: int) -> str | None:
-        """The name of the generator whose digits a fold's nets learn from."""
+        """The generator whose digits a fold's nets learn from; None if there is none or it has collapsed."""
         if not self.settings.cgan.share:
             return None
         folder = generator_folder(self.settings, self.folder, fold)
@@ -184,7 +184,7 @@ class Plan:
     def _light_task(
         self, folder: Path, seeds: SeedStream, train: Digits, validation: Digits | None = None, init: Path | None = None
     ) -> Task:
-        """A net like the light net: it learns from no generator beside `train`."""
+        """A light net, trained on `train` alone, without a generator."""
         settings = self.settings
         task = ClassifierTask(
             name=folder.name,

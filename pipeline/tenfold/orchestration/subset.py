@@ -1,7 +1,4 @@
-"""`--only`: a subset of a run's trainings, for machines that share nothing. Each fits its own; `tenfold join` collects.
-
-What others call the seeds of a fold are its nets here.
-"""
+"""`--only`: a subset of a run's trainings, for machines that share nothing; `tenfold join` collects them."""
 
 from __future__ import annotations
 
@@ -51,8 +48,8 @@ def remaining_message(settings: Settings, run: RunFolder) -> str:
     """What to do once a subset is fitted in the folder of `run`."""
     forms = remaining(settings, run)
     if not forms:
-        return "nothing remains to be fitted: the same command without --only completes the run"
-    return f"remains to be fitted, here or elsewhere: {', '.join(forms)}; then `tenfold join` collects the folders"
+        return "everything is fitted: the same command without --only completes the run"
+    return f"still to be fitted, here or elsewhere: {', '.join(forms)}; then `tenfold join` collects the folders"
 
 
 def _number(name: str, text: str, count: int) -> int:

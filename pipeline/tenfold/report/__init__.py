@@ -1,1 +1,1 @@
-"""A run as one page to look at: what was found (findings), drawn (figures) and put together (page)."""
+"""A run as one page: figures, diagrams, films and the HTML template; comparisons as tables."""

@@ -22,7 +22,7 @@ class Sources:
     train: Digits  # labelled
     test: Digits  # never labelled
     extra: Digits | None  # further labelled digits for the overlap guard; they may occur in train and test
-    notes: tuple[str, ...]  # for people
+    notes: tuple[str, ...]  # to print
 
 
 def resolve_source(data: Data) -> tuple[Data, str]:

@@ -97,9 +97,9 @@ def require(path: Path, modules: Mapping[str, nn.Module]) -> Checkpoint:
     try:
         state = load(path)
     except Unusable as reason:
-        raise BadInput(f"{path}: {reason}; repeat the same `tenfold run`, which fits it anew") from reason
+        raise BadInput(f"{path}: {reason}; repeat the same `tenfold run`, which refits it") from reason
     if state is None:
-        raise BadInput(f"{path}: is missing; repeat the same `tenfold run`, which fits it anew")
+        raise BadInput(f"{path}: is missing; repeat the same `tenfold run`, which refits it")
     if not state.fits(modules):
         raise BadInput(f"{path}: holds another net than its run's settings ask for; repeat the run with --fresh")
     return state

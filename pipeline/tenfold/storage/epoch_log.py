@@ -1,4 +1,4 @@
-"""metrics.jsonl: one line per epoch of every training, and where a run's time went according to it."""
+"""metrics.jsonl: one line per epoch of every training; how long a run took, according to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Stage = Literal["cgan", "classifier"]
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One epoch of a training. The training loop fills in the numbers; whoever logs it, task and times."""
+    """One epoch of a training. The training loop fills in the numbers, the logger task and times."""
 
     stage: ClassVar[Stage]
     task: str = ""  # name of the training's folder
@@ -31,7 +31,7 @@ class Epoch:
 
     @property
     def began(self) -> float:
-        """Unix time."""
+        """When it began, Unix time."""
         return self.ended - self.seconds
 
     def numbers(self) -> dict[str, float]:
@@ -47,8 +47,8 @@ class ClassifierEpoch(Epoch):
     stage = "classifier"
     loss: float
     validation_accuracy: float | None = None  # on the first validation digits, without test-time shifts
-    generated: int | None = None  # digits that a generator drew, where the net is asked about them
-    left_out: int | None = None  # of these, because the net took them for another digit
+    generated: int | None = None  # generated digits, if the net filters or relabels them
+    left_out: int | None = None  # of these, because their label was too improbable
 
 
 @dataclass(frozen=True, kw_only=True)

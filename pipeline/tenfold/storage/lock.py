@@ -48,7 +48,7 @@ def hold(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
             changed = differences(to_table(settings), to_table(run.settings()))
             if changed:
                 raise BadInput(
-                    f"{path}: belongs to a run with other settings ({'; '.join(changed)}); "
+                    f"{path}: its run has other settings ({'; '.join(changed)}); "
                     "use the same, give another --out, or start afresh with --fresh"
                 )
         else:

@@ -102,7 +102,7 @@ def index(tables: Mapping[Study, Table]) -> str:
 INTRODUCTION: Final = """# Published claims, tested
 
 Public projects that read or draw these digits make claims. `tenfold study NAME` tests each of them on the competition's
-28,000 test rows, on which nothing was trained and by which nothing was chosen. Every page has the numbers and the
+28,000 test rows, used neither for training nor for any choice. Every page has the numbers and the
 protocol; the same command reproduces it, and `tenfold study` without a name rewrites this page. Comparisons are mean ±
 standard error, paired by seed."""
 

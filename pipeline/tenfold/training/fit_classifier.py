@@ -38,11 +38,11 @@ def fit_classifier(
     """Train `net` and return the average of its weights.
 
     `after_epoch` gets each epoch's record and a checkpoint, which `resume` continues from. `validate` gives the
-    accuracy of the averaged net after each epoch, for the record alone: the last epoch is taken, whatever it says.
+    accuracy of the averaged net after each epoch, for the log only: the last epoch's net is used.
     Raises Diverged when the loss becomes NaN or infinite.
     """
     device = batches.images.device
-    net = net.to(device).to(memory_format=torch.channels_last)
+    net = net.to(device).to(memory_format=torch.channels_last)  # the faster layout for convolutions
     averaged = MovingAverage(net, fit.ema_decay)
     muon = Muon(net.kernels(), lr=fit.kernel_lr, weight_decay=fit.weight_decay)
     adamw = optim.AdamW(net.other_parameters(), lr=fit.lr, weight_decay=fit.weight_decay)
@@ -55,14 +55,14 @@ def fit_classifier(
     for epoch in range(resume.epochs_done if resume else 0, fit.epochs):
         rng = torch.Generator(device).manual_seed(seeds.seed_of("batches", epoch))
         net.train()
-        cut = cut_rate(rate_cuts, epoch)
+        cut_factor = cut_rate(rate_cuts, epoch)
         losses = torch.zeros(batches.steps, device=device)  # read once per epoch: reading waits for the device
-        # In the first epoch the averaged net knows nothing yet, so generated digits are taken as they are.
-        predict = _predicting(averaged.net) if batches.needs_predictions and epoch else None
+        # In the first epoch the averaged net is not trained yet, so all generated digits are used.
+        predict = _predictor(averaged.net) if batches.needs_predictions and epoch else None
         generated = batches.generated(rng, predict)
         for step, (images, targets) in enumerate(batches.epoch(generated, rng)):
-            n = epoch * batches.steps + step
-            rate = cut * warm_up_then_decay(n, steps, fit.warmup)
+            total_step = epoch * batches.steps + step
+            rate = cut_factor * warm_up_then_decay(total_step, steps, fit.warmup)
             muon.param_groups[0]["lr"], adamw.param_groups[0]["lr"] = fit.kernel_lr * rate, fit.lr * rate
             net.zero_grad(set_to_none=True)
             with autocast(compute):
@@ -71,9 +71,9 @@ def fit_classifier(
             loss.backward()
             muon.step()
             adamw.step()
-            averaged.update(n)
+            averaged.update(total_step)
             losses[step] = loss.detach()
-        _require_finite(losses, fit, epoch, steps, cut)
+        _require_finite(losses, fit, epoch, steps, cut_factor)
         record = ClassifierEpoch(
             epoch=epoch + 1,
             epochs=fit.epochs,
@@ -88,14 +88,14 @@ def fit_classifier(
 
 
 def outline(settings: Net) -> dict[str, nn.Module]:
-    """The modules in a checkpoint of `fit_classifier`, names and shapes alone."""
+    """The modules in a checkpoint of `fit_classifier`: names and shapes, no values."""
     with torch.device("meta"):
         net = Classifier(settings)
     return {"net": net, "averaged": net}
 
 
-def _predicting(net: Classifier) -> Predict:
-    """The net's probabilities for generated digits."""
+def _predictor(net: Classifier) -> Predict:
+    """A function from images to the net's probabilities."""
 
     def predict(images: Tensor) -> Tensor:
         probs = probabilities(net, images.cpu().numpy(), images.device)
@@ -104,14 +104,14 @@ def _predicting(net: Classifier) -> Predict:
     return predict
 
 
-def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, cut: float) -> None:
+def _require_finite(losses: Tensor, fit: Fit, epoch: int, steps: int, cut_factor: float) -> None:
     """Raise Diverged if one of an epoch's losses (steps,) is NaN or infinite."""
     bad = (~losses.isfinite()).nonzero().flatten().tolist()
     if bad:
         step = bad[0]
-        rate = cut * warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
+        rate = cut_factor * warm_up_then_decay(epoch * len(losses) + step, steps, fit.warmup)
         raise Diverged(
             f"the classifier's loss became {float(losses[step])} in epoch {epoch + 1}, step {step + 1} "
-            f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); the checkpoint after epoch {epoch} "
-            "is intact. Continue from it with --cut-rates 0.5, or start afresh with lower --fit.kernel-lr and --fit.lr"
+            f"(learning rates {fit.kernel_lr * rate:.2g} and {fit.lr * rate:.2g}); to resume after epoch "
+            f"{epoch} with lower rates, use --cut-rates 0.5, or start over with lower --fit.kernel-lr and --fit.lr"
         )

@@ -64,7 +64,7 @@ def fit_generator(
         rng = torch.Generator(device).manual_seed(seeds.seed_of("cgan batches", epoch))
         passes = passes_per_epoch(len(images), steps, batch)
         order = torch.cat([torch.randperm(len(images), generator=rng, device=device) for _ in range(passes)])
-        totals = torch.zeros(4, device=device)  # read once per epoch: reading waits for the device
+        totals = torch.zeros(4, device=device)  # read once per epoch: each reading would wait for the device
         lr = cgan.lr * cut_rate(rate_cuts, epoch)
         optimiser_d.param_groups[0]["lr"] = optimiser_g.param_groups[0]["lr"] = lr
         for step in range(steps):
@@ -95,8 +95,8 @@ def fit_generator(
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
             raise Diverged(
                 f"a loss of the cGAN became {mean_d} / {mean_g} in epoch {epoch + 1} (learning rate {lr:.2g}); "
-                f"the checkpoint after epoch {epoch} is intact. Continue from it with --cut-rates 0.5, "
-                "or start afresh with a lower --cgan.lr"
+                f"to resume after epoch {epoch} with lower rates, use --cut-rates 0.5, "
+                "or start over with a lower --cgan.lr"
             )
         if after_epoch:
             record = GeneratorEpoch(
@@ -123,7 +123,7 @@ def variety(generator: Generator, images: Tensor, labels: Tensor, cgan: Cgan, se
 
 
 def outline(settings: Cgan) -> dict[str, nn.Module]:
-    """The modules in a checkpoint of `fit_generator`, names and shapes alone."""
+    """The modules in a checkpoint of `fit_generator`: names and shapes, no values."""
     with torch.device("meta"):
         generator, discriminator = Generator(settings), Discriminator(settings)
     return {"generator": generator, "discriminator": discriminator, "averaged": generator}

@@ -16,7 +16,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class RateCut:
-    """Lower learning rates from an epoch on, ordered by the user after a loss became NaN."""
+    """Lower learning rates from an epoch on, requested by the user after a loss became NaN."""
 
     after_epoch: int  # number of epochs done before
     factor: float  # on every learning rate
@@ -37,7 +37,7 @@ def warm_up_then_decay(step: int, steps: int, warmup: float) -> float:
 class MovingAverage(Generic[Module]):
     """Exponential moving average of a net's weights and BatchNorm statistics, in `net`.
 
-    Update n (from 0) decays by min(decay, (1 + n) / (10 + n)), so that a short training forgets its random start.
+    Update n (from 0) has decay min(decay, (1 + n) / (10 + n)), so that a short training forgets its random start.
     Unlike torch's AveragedModel it counts on the host: nothing in a step waits for the device.
     """
 

@@ -1,4 +1,4 @@
-"""The folder of one training: its checkpoint, its lines in the log, its result, and the rate cuts ordered for it."""
+"""The folder of one training: its checkpoint, its lines in the log, its result, and the rate cuts requested for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_trained(folder: Path) -> bool:
 
 
 def has_collapsed(folder: Path, cgan: Cgan) -> bool:
-    """Whether a finished generator's digits of a class vary too little."""
+    """Whether a finished generator's digits within a class vary too little."""
     done = finished(folder)
     return done is not None and done["variety"] < cgan.least_variety
 
@@ -38,8 +38,8 @@ def has_collapsed(folder: Path, cgan: Cgan) -> bool:
 def prepare(run: RunFolder, folder: Path, stage: Stage, outline: Mapping[str, nn.Module]) -> str | None:
     """Remove what a training can't resume from, and cut its log back to its checkpoint.
 
-    `outline` is what a checkpoint must hold. Returns a sentence where something was there and the training starts
-    anew all the same. Only while no task is running.
+    `outline` is what a checkpoint must hold. Returns a sentence if earlier work had to be
+    discarded. Call only while no task is running.
     """
     path = _checkpoint(folder, stage)
     if is_trained(folder):
@@ -58,11 +58,11 @@ def prepare(run: RunFolder, folder: Path, stage: Stage, outline: Mapping[str, nn
         reason, state = f"its checkpoint {error}", None
         path.unlink()
     run.epoch_log.cut(folder.name, stage, state.epochs_done if state else 0)
-    return f"{folder.name} starts anew: {reason}" if reason and not state else None
+    return f"{folder.name} restarts: {reason}" if reason and not state else None
 
 
-def order_rate_cut(folder: Path, factor: float) -> bool:
-    """Let a training whose loss became NaN go on with lower learning rates; False if it is not such a training.
+def add_rate_cut(folder: Path, factor: float) -> bool:
+    """Let a training whose loss became NaN continue with lower learning rates; False if it is not such a training.
 
     Raises BadInput where the record of either is damaged.
     """
@@ -72,35 +72,35 @@ def order_rate_cut(folder: Path, factor: float) -> bool:
     except FileNotFoundError:
         return False
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BadInput(f"{path}: can't be read ({error}); start the run afresh with --fresh") from error
+        raise BadInput(f"{path}: can't be read ({error}); start over with --fresh") from error
     atomic.write(folder / RATE_CUTS, json.dumps([asdict(one) for one in (*rate_cuts(folder), cut)]).encode())
     path.unlink()
     return True
 
 
 def rate_cuts(folder: Path) -> tuple[RateCut, ...]:
-    """The rate cuts ordered for a training so far. Raises BadInput where their record is damaged."""
+    """The rate cuts requested for a training so far. Raises BadInput where their record is damaged."""
     path = folder / RATE_CUTS
     try:
         return tuple(RateCut(**entry) for entry in json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"{path}: can't be read ({error}); start the run afresh with --fresh") from error
+        raise BadInput(f"{path}: can't be read ({error}); start over with --fresh") from error
 
 
 class RunningTask:
-    """A training at work: resumes from its checkpoint, logs its epochs, notes when its loss became NaN."""
+    """A running training: resumes from its checkpoint, logs its epochs, records when its loss became NaN."""
 
     def __init__(self, run: RunFolder, folder: Path, stage: Stage, report: Report) -> None:
         self.run, self.folder, self.report = run, folder, report
         self.checkpoint = _checkpoint(folder, stage)
-        self.last = time.monotonic()
+        self.last_ended = time.monotonic()
         self.epochs_done = 0
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Note a divergence, which the next start finds."""
+    def recording_divergence(self) -> Iterator[None]:
+        """Record a divergence for the next attempt."""
         try:
             yield
         except Diverged:
@@ -116,9 +116,11 @@ class RunningTask:
     def after_epoch(self, epoch: Epoch, state: Checkpoint) -> None:
         """Log an epoch and store its checkpoint."""
         now = time.monotonic()
-        line = replace(epoch, task=self.folder.name, seconds=round(now - self.last, 3), ended=round(time.time(), 3))
-        self.last = now
-        # First the log, then the checkpoint: a kill in between leaves one line too many, which the next start removes.
+        line = replace(
+            epoch, task=self.folder.name, seconds=round(now - self.last_ended, 3), ended=round(time.time(), 3)
+        )
+        self.last_ended = now
+        # First the log, then the checkpoint: a kill in between leaves a line too many, which the next attempt removes.
         self.run.epoch_log.append(line)
         checkpoint.save(self.checkpoint, state)
         self.epochs_done = state.epochs_done

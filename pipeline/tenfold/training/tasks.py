@@ -1,4 +1,4 @@
-"""What a run consists of, each in a process of its own: fit a generator, fit a classifier."""
+"""The two tasks of a run, each in a process of its own: fit a generator, fit a classifier."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tenfold.training.fit_classifier import fit_classifier
 from tenfold.training.fit_generator import fit_generator, variety
 from tenfold.training.task_folder import Report, RunningTask, rate_cuts
 
-CURVE_DIGITS: Final = 2000  # validation digits predicted after each epoch, for the record alone
+CURVE_DIGITS: Final = 2000  # validation digits predicted after each epoch, for the log only
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """One training in the folder `name` of `run`; replacing `run` moves it to another machine."""
+    """One training in the folder `name` of `run`; replace `run` to move it to another machine."""
 
     name: str
     run: RunFolder
@@ -55,7 +55,7 @@ class GeneratorTask(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierTask(Training):
-    """Fit a classifier on `train` and a generator's digits; predict `validation`, whose labels are for the record."""
+    """Fit a classifier on `train` and a generator's digits; predict `validation`, whose labels are for the log only."""
 
     net: Net
     fit: Fit
@@ -76,7 +76,7 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
         atomic.write(task.folder / GRIDS / f"epoch-{epoch.epoch:03d}.png", grid)
         running.after_epoch(epoch, state)
 
-    with running.watched():
+    with running.recording_divergence():
         generator = fit_generator(
             images,
             labels,
@@ -90,9 +90,9 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
     final_variety = variety(generator, images, labels, task.cgan, task.seeds)
     if final_variety < task.cgan.least_variety and task.cgan.collapsed == "stop":
         raise RunFailed(
-            f"has collapsed: its digits of a class vary {final_variety:.2f} times as much as real ones, less than "
-            f"--cgan.least-variety {task.cgan.least_variety:g}; start with --fresh and more --cgan.epochs or another "
-            "--cgan.lr, or go on without its digits by --cgan.collapsed leave-out"
+            f"has collapsed: its digits within a class vary {final_variety:.2f} times as much as real ones, less than "
+            f"--cgan.least-variety {task.cgan.least_variety:g}; use --fresh with more --cgan.epochs, another "
+            "--cgan.lr, or --cgan.collapsed leave-out"
         )
     save_weights(task.folder / GENERATOR, generator)
     running.finish([GENERATOR], variety=round(final_variety, 4))
@@ -112,19 +112,19 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
         least_probability=task.cgan.least_probability,
         soft_labels=task.cgan.soft_labels,
     )
-    curve = task.validation.take(np.arange(min(CURVE_DIGITS, len(task.validation)))) if task.validation else None
+    curve_digits = task.validation.take(np.arange(min(CURVE_DIGITS, len(task.validation)))) if task.validation else None
 
     def validate(net: nn.Module) -> float:
-        assert curve
-        with autocast(task.compute):  # for the record alone, so it need not be exact
-            predicted = probabilities(net, curve.images, device).argmax(1)
-        return round(float((predicted == curve.known_labels()).mean()), 5)
+        assert curve_digits
+        with autocast(task.compute):  # for the log only, so it need not be exact
+            predicted = probabilities(net, curve_digits.images, device).argmax(1)
+        return round(float((predicted == curve_digits.known_labels()).mean()), 5)
 
     net = initial_classifier(task.net, task.seeds)
     if task.init:
         load_weights(task.init, net)
     running = RunningTask(task.run, task.folder, "classifier", report)
-    with running.watched():
+    with running.recording_divergence():
         net = fit_classifier(
             net,
             batches,
@@ -133,7 +133,7 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
             task.seeds,
             resume=running.resume(),
             after_epoch=running.after_epoch,
-            validate=validate if curve else None,
+            validate=validate if curve_digits else None,
             rate_cuts=rate_cuts(task.folder),
         )
     save_weights(task.folder / CLASSIFIER, net)
