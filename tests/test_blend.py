@@ -55,18 +55,18 @@ def test_a_leaked_run_makes_a_leaked_blend(finished_run: Path, other_run: Path, 
 
 
 @pytest.mark.parametrize(
-    ("command", "reason"),
+    ("command", "words"),
     [
-        ("blend first", "two or more runs"),
-        ("blend first first", "named twice"),
-        ("blend first nowhere", "nowhere/"),
-        ("blend first foreign", "foreign: other digits than"),
-        ("blend first cut", "cut/oof.npz: can't be read"),
-        ("blend first second --out foreign", "foreign: not empty"),
+        ("blend first", ["two or more runs"]),
+        ("blend first first", ["named twice"]),
+        ("blend first nowhere", ["nowhere/"]),
+        ("blend first foreign", ["foreign: ", "digits"]),
+        ("blend first cut", ["cut/oof.npz: "]),
+        ("blend first second --out foreign", ["foreign: ", "empty"]),
     ],
 )
 def test_runs_that_cannot_be_blended_are_refused(
-    command: str, reason: str, finished_run: Path, other_run: Path, tmp_path: Path
+    command: str, words: list[str], finished_run: Path, other_run: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "first").symlink_to(finished_run)
     (tmp_path / "second").symlink_to(other_run)
@@ -75,5 +75,6 @@ def test_runs_that_cannot_be_blended_are_refused(
     data = json.loads((other_run / "data.json").read_text())
     (tmp_path / "foreign/data.json").write_text(json.dumps(data | {"test_sha256": "0"}))
     (tmp_path / "cut/oof.npz").write_bytes((other_run / "oof.npz").read_bytes()[:1000])
-    assert reason in refused(*command.split(), cwd=tmp_path)
+    sentence = refused(*command.split(), cwd=tmp_path)
+    assert all(word in sentence for word in words), sentence
     assert not (tmp_path / "runs").exists()

@@ -11,7 +11,6 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,13 +35,11 @@ LINES = [
 ]
 KAGGLE = ("download", "submit", "submissions")  # the commands that call the real `kaggle` command
 SLOW = ("export", "join", "--init")  # write the ONNX models
-
-
-def here() -> Iterator[Any]:
-    """The lines that are run in this process."""
-    for line in LINES:
-        if line[0] not in (*KAGGLE, "app") and "--cluster" not in line:
-            yield pytest.param(line, marks=[pytest.mark.slow] * any(word in line for word in SLOW), id=" ".join(line))
+IN_PROCESS = [
+    pytest.param(line, marks=[pytest.mark.slow] * any(word in line for word in SLOW), id=" ".join(line))
+    for line in LINES
+    if line[0] not in (*KAGGLE, "app") and "--cluster" not in line
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +71,7 @@ def test_the_readme_has_every_command() -> None:
     assert {line[0] for line in LINES} == set(COMMANDS) - {"kernel"}
 
 
-@pytest.mark.parametrize("line", here())
+@pytest.mark.parametrize("line", IN_PROCESS)
 def test_every_command_of_the_readme_runs(line: list[str], home: Path) -> None:
     training = line[0] == "run" and "smoke" not in line
     dry = ["--dry-run"] * (training and "--dry-run" not in line)

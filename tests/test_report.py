@@ -122,9 +122,14 @@ def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
 
 def test_a_leaked_run_says_so_first(finished_run: Path) -> None:
     run = FinishedRun.load(RunFolder(finished_run))
-    text = render(replace(run, metrics=replace(run.metrics, honest=False, judge=None, judge_light=None)))
+    text = render(replace(run, metrics=replace(run.metrics, honest=False)))
     assert "LEAKED" in text and "Honest." not in text and text.index("LEAKED") < text.index("cross-validation")
-    assert "no offline test score" in text
+
+
+def test_without_test_labels_there_is_no_test_score(finished_run: Path) -> None:
+    run = FinishedRun.load(RunFolder(finished_run))
+    text = render(replace(run, metrics=replace(run.metrics, judge=None, judge_light=None)))
+    assert "no test score" in text and f"{run.metrics.cross_validation.mean:.5f}" in text
 
 
 def test_written_again_it_is_the_same(finished_run: Path, text: str, tmp_path: Path) -> None:
