@@ -285,7 +285,7 @@ def test_a_stopped_run_continues_without_the_cluster(
     _, err = driver.communicate(timeout=HANG_S)
     if stop == signal.SIGTERM:
         assert driver.returncode == 130
-        assert err == "tenfold: stopped; the same command continues where this one was\n"
+        assert err == "tenfold: stopped; the same command continues\n"
     wait_until(lambda: not worker_ids())
     log = EpochLog(tmp_path / "run")
     before = log.read()
