@@ -172,7 +172,7 @@ def test_a_device_that_no_node_has_is_refused(name: Any, sentence: str, local: C
 
 @pytest.mark.slow
 def test_nodes_without_enough_cores_are_refused(local: Cluster) -> None:
-    with pytest.raises(BadInput, match=r"no node of local has 200 CPUs, as many as a task has threads; add one"):
+    with pytest.raises(BadInput, match=r"no node of local has 200 CPUs, as many as a task has threads"):
         local.run_all([], replace(COMPUTE, threads=200), print)
 
 

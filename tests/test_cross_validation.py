@@ -97,7 +97,7 @@ def test_out_of_fold_averages_the_nets_of_a_rows_fold(tmp_path: Path) -> None:
 
 
 def test_missing_predictions_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"fold-0-net-0/answers.npz: can't be read .* fits that net anew"):
+    with pytest.raises(BadInput, match=r"fold-0-net-0/answers\.npz: can't be read"):
         out_of_fold(RunFolder(tmp_path), few_digits(12), np.arange(12) % 2, nets=1)
-    with pytest.raises(BadInput, match=r"oof.npz: can't be read .* let the run finish first"):
+    with pytest.raises(BadInput, match=r"oof\.npz: can't be read"):
         OutOfFold.load(RunFolder(tmp_path))

@@ -85,7 +85,7 @@ def test_a_failure_comes_back_and_stops_the_other_tasks(
 
 
 def test_a_killed_process_is_named_with_the_likely_cause() -> None:
-    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, most likely because memory ran out"):
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .*memory"):
         run_all([Task("unlucky", kill_itself, None)], 1, lambda _: None)
 
 
@@ -116,7 +116,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[SpawnProcess
 def test_a_process_killed_before_it_has_its_task_is_named(started: Any) -> None:
     """The task is larger than any pipe, so sending it has to wait for a process that has ended."""
     started(lambda process: process.kill())
-    with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .* the same command continues"):
+    with pytest.raises(RunFailed, match=r"unlucky: its process was killed"):
         run_all([Task("unlucky", send_size, bytes(10**7))], 1, lambda _: None)
 
 

@@ -161,7 +161,7 @@ def test_metrics_of_a_run_and_a_blend_are_told_apart(tmp_path: Path) -> None:
     METRICS_OF_A_BLEND.save(blend)
     assert load_metrics(run) == load_run_metrics(run) == METRICS_OF_A_RUN
     assert load_metrics(blend) == METRICS_OF_A_BLEND
-    with pytest.raises(BadInput, match=r"blend: a blend, which has no models .*; give the folder of a run"):
+    with pytest.raises(BadInput, match="blend: a blend"):
         load_run_metrics(blend)
 
 
@@ -178,5 +178,5 @@ def test_digits_are_recognised_by_their_record(tmp_path: Path) -> None:
 def test_an_unreadable_record_is_refused(content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / METRICS).write_bytes(content)
-    with pytest.raises(BadInput, match=r"metrics.json: can't be read .*; give the folder of a finished run, or repeat"):
+    with pytest.raises(BadInput, match=r"metrics\.json: can't be read"):
         load_metrics(RunFolder(tmp_path))

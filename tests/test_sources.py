@@ -315,7 +315,7 @@ ONE_CUT = ARCHIVES | {mnist.NAMES[0]: ARCHIVES[mnist.NAMES[0]][:-100]}
 @pytest.mark.parametrize("serve", [LoginPage], indirect=True)
 def test_a_damaged_archive_is_not_overwritten_by_a_mirror(folder: Path) -> None:
     before = listing(with_mnist(folder, ONE_CUT))
-    with pytest.raises(BadInput, match=r"train-images-idx3-ubyte.gz: is damaged .* download it again"):
+    with pytest.raises(BadInput, match=r"train-images-idx3-ubyte.gz: is damaged"):
         mnist.load(folder, download=True)
     assert listing(folder) == before
 
@@ -331,7 +331,7 @@ def test_a_damaged_archive_is_replaced_in_the_cache_alone(folder: Path) -> None:
 @pytest.mark.usefixtures("small_archives")
 def test_a_damaged_archive_without_network_is_refused(folder: Path, home: Path) -> None:
     before = listing(with_mnist(folder, ARCHIVES | {mnist.NAMES[3]: b"\x1f\x8b"}))
-    with pytest.raises(BadInput, match=r"t10k-labels-idx1-ubyte.gz: is damaged .* download it again") as caught:
+    with pytest.raises(BadInput, match=r"t10k-labels-idx1-ubyte.gz: is damaged") as caught:
         mnist.load(folder, download=True)
     assert str(folder) in str(caught.value) and str(caught.value).isprintable()
     assert listing(folder) == before and files_in(home / "cache") == []
@@ -356,7 +356,7 @@ TRAIN_IMAGES, TEST_IMAGES = "train-images-idx3-ubyte", "t10k-images-idx3-ubyte"
 )
 def test_damaged_unpacked_mnist_is_refused(folder: Path, name: str, content: bytes) -> None:
     with_mnist(folder, UNPACKED | {name: content})
-    with pytest.raises(BadInput, match=r"unpacked file in .* is damaged; delete it and repeat the run"):
+    with pytest.raises(BadInput, match=r"unpacked file in .* is damaged; delete it"):
         mnist.load(folder, download=False)
 
 

@@ -124,7 +124,7 @@ def test_a_finished_training_leaves_its_results(generator: GeneratorTask, classi
 def test_a_collapsed_generator_stops_or_is_marked(action: str, generator: GeneratorTask) -> None:
     strict = replace(generator, cgan=replace(CGAN, least_variety=1.0, collapsed=action))
     if action == "stop":
-        with pytest.raises(RunFailed, match=r"has collapsed: .* less than --cgan.least-variety 1; start with --fresh"):
+        with pytest.raises(RunFailed, match=r"has collapsed: .* --cgan.least-variety 1; .*--fresh"):
             fit_generator_task(strict, ignore)
         assert finished(generator.folder) is None
     else:
@@ -152,7 +152,7 @@ def test_a_diverged_training_resumes_once_its_rates_are_cut(
     monkeypatch.setattr("tenfold.training.fit_classifier.Muon", WatchedMuon)
     monkeypatch.setattr("torch.nn.functional.cross_entropy", nan_above_a_rate_from_epoch_2_on)
     for _ in range(2):  # without a cut it diverges again
-        with pytest.raises(Diverged, match=r"in epoch 2, step 1 .* the checkpoint after epoch 1 is intact"):
+        with pytest.raises(Diverged, match=r"in epoch 2, step 1 .*--cut-rates"):
             fit_classifier_task(task, ignore)
     assert add_rate_cut(task.folder, 0.5) and not add_rate_cut(task.folder, 0.5)
     assert rate_cuts(task.folder) == (RateCut(1, 0.5),)
@@ -164,12 +164,12 @@ def test_a_diverged_training_resumes_once_its_rates_are_cut(
 @pytest.mark.parametrize("content", [b"", b"[", b"[1]", b'[{"factor": 0.5}]', b"3"])
 def test_a_damaged_record_of_rate_cuts_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / RATE_CUTS).write_bytes(content)
-    with pytest.raises(BadInput, match=r"rate_cuts.json: can't be read \(.*; start the run afresh with --fresh"):
+    with pytest.raises(BadInput, match=r"rate_cuts.json: can't be read \(.*--fresh"):
         rate_cuts(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"epochs_done": "two"}', b"3"])
 def test_a_damaged_record_of_a_divergence_is_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / DIVERGED).write_bytes(content)
-    with pytest.raises(BadInput, match=r"diverged.json: can't be read \(.*; start the run afresh with --fresh"):
+    with pytest.raises(BadInput, match=r"diverged.json: can't be read \(.*--fresh"):
         add_rate_cut(tmp_path, 0.5)
