@@ -99,11 +99,14 @@ def test_the_log_survives_a_line_that_was_cut_short() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("reference nosuch", 'Choose from: "deotte", "one-epoch", "examples". `python -m benchmarks reference --help`'),
+        (
+            "reference nosuch",
+            'Choose from: "deotte", "one-epoch", "examples". See `python -m benchmarks reference --help`',
+        ),
         ("reach one-epoch --epochs -3", "--epochs. Must be >= 1"),
         ("members --keep kept --data nowhere", "nowhere: holds neither digit-recognizer.zip"),
         ("one-net --epochs 0", "fit.epochs: "),
-        ("latency nowhere", "nowhere: is no run's folder"),
+        ("latency nowhere", "nowhere: no settings.toml"),
     ],
 )
 def test_a_users_mistake_is_refused_in_one_sentence(

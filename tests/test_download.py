@@ -181,5 +181,5 @@ def test_a_run_asks_at_a_real_terminal(kaggle: Kaggle, tmp_path: Path) -> None:
 
 def test_a_run_without_a_terminal_does_not_download(kaggle: Kaggle, tmp_path: Path) -> None:
     done = kaggle.call("run", "--source", "kaggle", cwd=tmp_path)
-    assert done.returncode == 2 and "let `tenfold download` do it" in done.stderr
+    assert done.returncode == 2 and "run `tenfold download`" in done.stderr
     assert kaggle.requests == []

@@ -49,7 +49,7 @@ def hold(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
             if changed:
                 raise BadInput(
                     f"{path}: its run has other settings ({'; '.join(changed)}); "
-                    "use the same, give another --out, or start afresh with --fresh"
+                    "use the same, give another --out, or start over with --fresh"
                 )
         else:
             atomic.write(path / SETTINGS, tomli_w.dumps(to_table(settings)).encode())

@@ -112,7 +112,7 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BadInput(f"{self.path}: no {SETTINGS} in it, so not a run; give the folder of a run") from error
         except (OSError, ValueError) as error:
-            raise BadInput(f"{path}: can't be read as settings ({error}); start afresh with --fresh") from error
+            raise BadInput(f"{path}: can't be read as settings ({error}); start over with --fresh") from error
 
 
 def parse_record(kind: type[Record], table: Any, path: Path) -> Record:
