@@ -348,7 +348,7 @@ def test_a_run_says_all_in_a_terminal_of_40_columns(undisturbed: Undisturbed, tm
     assert code == 0 and "Traceback" not in text and "Exception" not in text, shown
     for task in ("fold-0-net-0", "fold-1-net-0", "light", "generator"):
         assert f"{task}: 2 epochs in " in text
-    assert "cross-validation: " in text and "written in run: submission.csv" in text
+    assert "cross-validation: " in text and "written to run: submission.csv" in text
     assert undisturbed.unlike(tmp_path / "run") == []
 
 

@@ -135,8 +135,8 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     weights = copy / "fold-1-net-0" / "classifier.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     text = succeeded(in_process(*SMOKE, "--out", copy, cwd=tmp_path))
-    assert "fold-1-net-0 starts anew: " in text
-    assert f"{copy} is continued; epochs of training so far: 7, " in text  # of nine
+    assert "fold-1-net-0 restarts: " in text
+    assert f"{copy} continues; 7 epochs of training so far, " in text  # of nine
     assert "fold-1-net-0: 2 epochs" in text and text.count(" epochs in ") == 1
     assert differing(copy, finished_run) == []
 
