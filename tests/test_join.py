@@ -45,6 +45,7 @@ def test_all_parts_together_give_the_bytes_of_one_run(finished_run: Path, parts:
     assert whole == alone
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_named_and_can_be_joined_later(finished_run: Path, parts: Path) -> None:
     for _ in range(2):  # the second time changes nothing
         text = succeeded(in_process("join", "a", "--out", "whole", cwd=parts))

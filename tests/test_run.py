@@ -111,6 +111,7 @@ def test_other_settings_in_its_folder_are_refused(finished_run: Path, tmp_path: 
     assert "fit.lr is 0.001" in sentence and "0.008" in sentence
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes(finished_run: Path, tmp_path: Path) -> None:
     """Killed while its first nets train: some have a checkpoint, none is done."""
     run = RunFolder(tmp_path / "run")
@@ -142,7 +143,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     assert differing(copy, finished_run) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stop_says_that_the_run_continues(how: signal.Signals, tmp_path: Path) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"],
