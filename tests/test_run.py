@@ -143,7 +143,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
     assert differing(copy, finished_run) == []
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_says_that_the_run_continues(how: signal.Signals, tmp_path: Path) -> None:
     running = subprocess.Popen(
         [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"],
