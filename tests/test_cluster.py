@@ -119,7 +119,7 @@ def worker_ids() -> list[int]:
     ids = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            if entry.name.isdecimal() and b"ray::_Training" in (entry / "cmdline").read_bytes():
+            if entry.name.isdecimal() and b"ray::_Actor" in (entry / "cmdline").read_bytes():
                 ids.append(int(entry.name))
     return ids
 

@@ -173,7 +173,7 @@ def test_two_runs_in_one_folder_are_one_too_many(tmp_path: Path) -> None:
 
 ENDINGS = [
     ("driver", signal.SIGTERM, 130, "stopped; the same command "),
-    ("worker", signal.SIGKILL, 1, "memory; the same command "),
+    ("worker", signal.SIGKILL, 1, "memory ran out; the same command "),
     ("driver", signal.SIGINT, 130, "stopped; the same command "),
     ("driver", signal.SIGKILL, -signal.SIGKILL, None),
 ]

@@ -64,9 +64,9 @@ def test_it_runs_and_shows_a_leak_and_its_cure(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=home, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     text = printed(nbformat.read(tmp_path / "walkthrough.ipynb", as_version=4))
-    honest, leaked = re.findall(r"honest: ([\d.]+)   with the whole dataset joined: ([\d.]+)", text)[0]
+    honest, leaked = re.findall(r"honest: ([\d.]+)   with the whole dataset added: ([\d.]+)", text)[0]
     assert leaked == "1.0000" and float(honest) < 1
     assert f"honest again: {honest}" in text
     assert float(re.findall(r"out of fold: ([\d.]+)", text)[0]) > 0.97
-    predicted, labels = (re.findall(rf"{before} (\[.+\])", text)[0] for before in ("MB says", "labels are"))
+    predicted, labels = (re.findall(rf"{before} (\[.+\])", text)[0] for before in ("MB predicts", "labels are"))
     assert predicted == labels
