@@ -224,7 +224,7 @@ def test_the_most_active_channels_keep_their_order() -> None:
 def test_a_person_draws_reads_and_generates(page: Page, browser: Any, width: int) -> None:
     from playwright.sync_api import expect
 
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=600_000)
     view = browser.new_page(viewport={"width": width, "height": 900})
     requests: list[str] = []
     errors: list[str] = []

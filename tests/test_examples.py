@@ -85,7 +85,7 @@ def test_a_browser_reads_a_drawing(served: str, browser: Any, finished_run: Path
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.goto(served)
-    expect.set_options(timeout=60_000)
+    expect.set_options(timeout=600_000)
     result = page.locator("#result")
     expect(result).to_have_text("draw above")
     box = page.locator("#canvas").bounding_box()
