@@ -112,7 +112,7 @@ def test_the_script_writes_a_submission(tmp_path: Path) -> None:
     done = run_script(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     working = tmp_path / "working"
-    assert len(submission.read(working / "submission.csv")) == 360
+    assert len(submission.read(working / "submission.csv")) == 1000
     assert {path.name for path in working.iterdir()} >= RESULTS | {"run"}
     assert (working / "submission.csv").read_bytes() == (working / "run" / "submission.csv").read_bytes()
 

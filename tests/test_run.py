@@ -47,7 +47,7 @@ def test_it_leaves_every_file_that_was_promised(finished_run: Path) -> None:
     }
     assert not any(name.endswith((".pt", ".pth", ".pkl", ".tmp")) or "checkpoint" in name for name in names)
     metrics = json.loads((finished_run / "metrics.json").read_text())
-    assert metrics["honest"] is True and metrics["judge"]["rows"] == 360
+    assert metrics["honest"] is True and metrics["judge"]["rows"] == 1000
     assert metrics["cross_validation"]["mean"] == pytest.approx(np.mean(metrics["cross_validation"]["folds"]))
     # Two folds and the models for other programs: one cGAN epoch and two classifier epochs each.
     assert len((finished_run / "metrics.jsonl").read_text().splitlines()) == 3 * (1 + 2)
@@ -56,7 +56,7 @@ def test_it_leaves_every_file_that_was_promised(finished_run: Path) -> None:
 def test_out_of_fold_answers_come_from_nets_without_that_row(finished_run: Path) -> None:
     metrics = json.loads((finished_run / "metrics.json").read_text())
     with np.load(finished_run / "oof.npz") as oof:
-        assert oof["probabilities"].shape == (1437, 10) and set(oof["fold"].tolist()) == {0, 1}
+        assert oof["probabilities"].shape == (4000, 10) and set(oof["fold"].tolist()) == {0, 1}
         for fold in (0, 1):
             with np.load(finished_run / f"fold-{fold}-net-0" / "answers.npz") as answers:
                 expected = tempered(answers["validation"], metrics["temperature"])

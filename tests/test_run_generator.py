@@ -63,7 +63,7 @@ def test_a_score_compares_its_digits_with_real_ones(fitted: Path, tmp_path: Path
     copy = shutil.copytree(fitted, tmp_path / "gan")
     text = succeeded(in_process("gan", "score", "gan", "--seeds", "0", cwd=tmp_path))
     scores = json.loads((copy / "generator.json").read_text())
-    assert scores["cas"] == [] and scores["digits"] == 180
+    assert scores["cas"] == [] and scores["digits"] == 500
     assert f"{scores['agreement_mean']:.4f}" in text and f"{scores['frechet_floor']:.3f}" in text
 
 
@@ -77,7 +77,7 @@ def test_the_cas_is_of_nets_that_saw_generated_digits_alone(
     scores = json.loads((copy / "generator.json").read_text())
     assert len(scores["cas"]) == 2 and all(0.02 < score < 0.99 for score in scores["cas"])
     with np.load(copy / "cas-0/answers.npz") as answers:
-        assert answers["validation"].shape == (360, 10)
+        assert answers["validation"].shape == (1000, 10)
     assert "epochs in" not in succeeded(in_process(*command, cwd=tmp_path))
     assert json.loads((copy / "generator.json").read_text()) == scores
 

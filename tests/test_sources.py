@@ -16,12 +16,13 @@ import numpy.typing as npt
 import pytest
 import torch
 from conftest import few_digits
-from scipy.ndimage import center_of_mass
 
 from digit_recognizer import competition
 from digit_recognizer.rows import DamagedFile, render
 from tenfold.data.digits import Digits, joined
+from tenfold.data.overlap import guard
 from tenfold.errors import BadInput
+from tenfold.evaluation.judge import look_up_labels
 from tenfold.settings import Data, Source
 from tenfold.sources import mnist, sample
 from tenfold.sources.load import load_sources, reference_digits, resolve_source
@@ -147,34 +148,33 @@ def sampled() -> tuple[Digits, Digits]:
     return sample.load()
 
 
-def test_the_sample_has_1437_training_and_360_test_digits(sampled: tuple[Digits, Digits]) -> None:
-    train, test = sampled
-    assert (len(train), len(test)) == (1437, 360)
-    assert train.images.dtype == np.uint8 and train.images.max() == 255
-    assert len(np.unique(joined(train, test).origin)) == 1797
+def test_the_sample_is_400_and_100_digits_of_each_class(sampled: tuple[Digits, Digits]) -> None:
+    for part, per_class in zip(sampled, (400, 100), strict=True):
+        assert np.bincount(part.known_labels()).tolist() == [per_class] * 10
+        assert part.images.dtype == np.uint8 and part.images.max() == 255
+    assert len(np.unique(joined(*sampled).origin)) == 5000
 
 
-def test_the_sample_is_split_evenly_in_every_class(sampled: tuple[Digits, Digits]) -> None:
-    counts = np.array([np.bincount(part.known_labels(), minlength=10) for part in sampled])
-    assert np.abs(counts[1] - counts.sum(0) * 360 / 1797).max() < 1
+def test_no_image_of_the_sample_occurs_twice(sampled: tuple[Digits, Digits]) -> None:
+    assert len(np.unique(joined(*sampled).keys())) == 5000
 
 
-def test_no_image_of_the_sample_is_in_both_parts(sampled: tuple[Digits, Digits]) -> None:
-    train, test = sampled
-    assert not np.isin(test.keys(), train.keys()).any()
+@pytest.mark.real
+def test_the_sample_is_in_mnists_training_split(
+    sampled: tuple[Digits, Digits], real_data: Path, own_cache: Path
+) -> None:
+    digits, (train, _) = joined(*sampled), mnist.load(real_data, download=False)
+    assert np.array_equal(look_up_labels(digits, train), digits.labels)
 
 
-def test_sample_digits_are_centred_by_mass_like_mnists(sampled: tuple[Digits, Digits]) -> None:
-    images = joined(*sampled).images
-    centres = np.array([center_of_mass(image.astype(float)) for image in images])
-    assert np.abs(centres - 13.5).max() < 1
-
-
-@pytest.mark.parametrize("axis", [1, 2])
-def test_sample_digits_fill_a_box_of_mnists_size(axis: int, sampled: tuple[Digits, Digits]) -> None:
-    inked = (joined(*sampled).images > 25).any(axis=axis)  # a tenth of full ink: resampling leaves a faint rim
-    extent = 28 - inked.argmax(1) - inked[:, ::-1].argmax(1)
-    assert extent.max() <= 22
+@pytest.mark.real
+def test_the_guard_keeps_the_sample_out_of_kaggles_test(
+    sampled: tuple[Digits, Digits], real_data: Path, own_cache: Path
+) -> None:
+    kaggle = load_sources(Data(source="kaggle", data=real_data))
+    kept, dropped = guard(joined(*sampled), None, kaggle.test, "honest")
+    assert dropped.in_test == 1995 and len(kept) == 5000 - 1995
+    assert not np.isin(kept.keys(), kaggle.test.keys()).any()
 
 
 def test_the_sample_is_always_the_same(sampled: tuple[Digits, Digits]) -> None:

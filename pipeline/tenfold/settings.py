@@ -87,7 +87,7 @@ class Data:
     """Where the digits come from."""
 
     source: Source = "auto"
-    """Kaggle's files with MNIST beside them, MNIST, or scikit-learn's built-in sample; auto takes the best it finds."""
+    """Kaggle's files with MNIST beside them, MNIST, or a built-in sample of it; auto takes the best it finds."""
     data: Path = Path("data")
     """Folder with digit-recognizer.zip, its CSVs or MNIST/raw; or the zip itself."""
     overlap: OverlapPolicy = "honest"

@@ -38,9 +38,8 @@ from tenfold_onnx.contract import BadInput as BadModelInput
 # The packages that each extra installs, for the sentence that names a missing one.
 EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "rich", "matplotlib", "jinja2", "markupsafe", "tomli_w", "dacite"),
+              "rich", "matplotlib", "mlxtend", "jinja2", "markupsafe", "tomli_w", "dacite"),
     "tensorboard": ("tensorboard",),
-    "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
     "cluster": ("ray",),

@@ -36,7 +36,7 @@ def study(
     seeds
         Number of seeds for each cell.
     quick
-        A short form on scikit-learn's small digits: it takes seconds, shows that the study works and proves nothing.
+        A short form on the sample's few digits: it takes seconds, shows that the study works and proves nothing.
     data
         Folder with the competition's files and MNIST.
     out

@@ -1,4 +1,4 @@
-"""Loads the digits: Kaggle's files, torchvision's MNIST, or scikit-learn's sample."""
+"""Loads the digits: Kaggle's files, torchvision's MNIST, or the sample."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def resolve_source(data: Data) -> tuple[Data, str]:
         )
         return replace(data, source="mnist"), line
     line = (
-        f"source: sample (scikit-learn's small digits), since {folder} holds neither the competition's files nor "
-        f"MNIST; for real data, {GET_KAGGLE}, or use --source mnist, which downloads it"
+        f"source: sample (5,000 digits of MNIST), since {folder} holds neither the competition's files nor MNIST; "
+        f"for all of them, {GET_KAGGLE}, or use --source mnist, which downloads it"
     )
     return replace(data, source="sample"), line
 

@@ -129,7 +129,7 @@ def _page(study: Study, table: Table, folder: Path) -> str:
 
 def _findings(study: Study, table: Table) -> list[str]:
     warning = (
-        "**The quick form, on scikit-learn's small digits: it proves nothing. Numbers of digits and epochs in the "
+        "**The quick form, on the sample's few digits: it proves nothing. Numbers of digits and epochs in the "
         "text are those of the full form.**"
     )
     return [
