@@ -1,7 +1,8 @@
 """Run tenfold's exported models with numpy and onnxruntime alone.
 
 `Classifier` reads digits, `CanvasClassifier` drawings of any size; `Explainer` shows activations; `Generator` draws
-digits. The sub-package `write` makes the model files. It needs torch, and importing `tenfold_onnx` does not load it.
+digits. Without a path each opens the model that comes with the package. The sub-package `write` makes the model
+files. It needs torch, and importing `tenfold_onnx` does not load it.
 """
 
 import os

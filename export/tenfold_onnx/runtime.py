@@ -12,11 +12,15 @@ import numpy.typing as npt
 from tenfold_onnx.contract import (
     ACTIVATION,
     CANVAS_INPUTS,
+    CANVAS_ONNX,
     CANVAS_OUTPUTS,
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
+    EXPLAIN_ONNX,
     GENERATOR_INPUTS,
+    GENERATOR_ONNX,
     GENERATOR_OUTPUTS,
+    LIGHT_ONNX,
     NO_DIGIT,
     BadInput,
     validated_drawings,
@@ -26,6 +30,7 @@ from tenfold_onnx.contract import (
     validated_share,
 )
 from tenfold_onnx.model_file import numpy_dtype, open_model
+from tenfold_onnx.shipped import FOLDER
 
 BATCH: Final = 64  # images per call of onnxruntime: larger batches are no faster and take more memory
 DRAWING_PIXELS: Final = 4_000_000  # of drawings per call: 16 MB in float32
@@ -34,6 +39,7 @@ DRAWING_PIXELS: Final = 4_000_000  # of drawings per call: 16 MB in float32
 class _Model:
     """A model file with the inputs and outputs of its class.
 
+    `path` is an .onnx file; None takes the one that comes with the package.
     `threads` limits the processor cores that a call uses: 1 suits an app, None (all) suits large batches.
     `providers` are onnxruntime's execution providers, in order of preference.
     Raises BadInput where the file is not such a model.
@@ -41,14 +47,17 @@ class _Model:
 
     inputs: ClassVar[tuple[str, ...]]
     outputs: ClassVar[tuple[str, ...]]
+    shipped: ClassVar[str]  # name of the package's own file
 
     def __init__(
         self,
-        path: Path | str,
+        path: Path | str | None = None,
         threads: int | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
-        self.session = open_model(path, self.inputs, self.outputs, threads, providers)
+        self.session = open_model(
+            FOLDER / self.shipped if path is None else path, self.inputs, self.outputs, threads, providers
+        )
         self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
     def _run(self, batch: int, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
@@ -80,12 +89,13 @@ class Prediction(NamedTuple):
 class Classifier(_Model):
     """Reads digits with a classifier.onnx or classifier_light.onnx.
 
+    `path` is such a file; None takes the one that comes with the package.
     `threads` limits the processor cores that a call uses: 1 suits an app, None (all) suits large batches.
     `providers` are onnxruntime's execution providers, in order of preference.
     Raises BadInput where the file is not such a model.
     """
 
-    inputs, outputs = CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS
+    inputs, outputs, shipped = CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, LIGHT_ONNX
 
     def predict(self, images: npt.ArrayLike, at_least: float = 0.0) -> Prediction:
         """Probabilities and labels of images uint8 (N, 28, 28) or (28, 28), digits light on dark.
@@ -110,7 +120,7 @@ class CanvasPrediction(NamedTuple):
 class CanvasClassifier(_Model):
     """Reads drawings of any size with a classifier_canvas.onnx. Arguments as for `Classifier`."""
 
-    inputs, outputs = CANVAS_INPUTS, CANVAS_OUTPUTS
+    inputs, outputs, shipped = CANVAS_INPUTS, CANVAS_OUTPUTS, CANVAS_ONNX
 
     def predict(self, drawings: npt.ArrayLike, at_least: float = 0.0) -> CanvasPrediction:
         """Reads drawings uint8 (N, H, W) or (H, W) of one digit each, dark on light or light on dark.
@@ -127,7 +137,7 @@ class CanvasClassifier(_Model):
 class Explainer(_Model):
     """Shows a net's activations for an image, with a classifier_explain.onnx. Arguments as for `Classifier`."""
 
-    inputs, outputs = CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1")
+    inputs, outputs, shipped = CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1"), EXPLAIN_ONNX
 
     @property
     def layers(self) -> list[str]:
@@ -145,7 +155,7 @@ class Explainer(_Model):
 class Generator(_Model):
     """Draws digits with a generator.onnx. Arguments as for `Classifier`."""
 
-    inputs, outputs = GENERATOR_INPUTS, GENERATOR_OUTPUTS
+    inputs, outputs, shipped = GENERATOR_INPUTS, GENERATOR_OUTPUTS, GENERATOR_ONNX
 
     @property
     def z_dim(self) -> int:

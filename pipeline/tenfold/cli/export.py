@@ -4,25 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.errors import BadInput
 
-def export(run: Path, /) -> None:
+
+def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None:
     """Write the ONNX models of a finished run again; the same run gives the same bytes.
 
     Parameters
     ----------
     run
         The run's folder.
+    out
+        Folder to write to; the run's own by default.
+    half
+        Store weights as float16: half the size, the same inputs and outputs. Needs --out.
     """
+    target = out or run
+    if half and target.resolve() == run.resolve():
+        raise BadInput("half: would replace the run's own models, which made its predictions; give another --out")
     from tenfold.data.overlap import DataRecord
     from tenfold.evaluation.metrics import load_run_metrics
     from tenfold.evaluation.model_card import model_cards
     from tenfold.models.export import export_models, write_models
     from tenfold.models.weights import TrainedNets
     from tenfold.storage.run_folder import ENVIRONMENT, RunFolder
+    from tenfold_onnx.write.half import with_half_weights
 
     folder = RunFolder(run)
     settings, metrics = folder.settings(), load_run_metrics(folder)
     cards = model_cards(settings, metrics, DataRecord.load(folder), folder.read_json(ENVIRONMENT))
     models = export_models(TrainedNets.load(folder, settings), metrics.temperature)
-    write_models(run, models, cards)
-    print(f"written to {run}: {', '.join(models)}")
+    if half:
+        models = {name: with_half_weights(model) for name, model in models.items()}
+    write_models(target, models, cards)
+    print(f"written to {target}: {', '.join(models)}")

@@ -83,14 +83,14 @@ def score(run: Path, /, *, seeds: int = 3) -> None:
 
 @gan.command
 def sample(
-    model: Path = Path("generator.onnx"), /, *, digits: int = 1000, seed: int = 0, out: Path = Path("generated.csv")
+    model: Path | None = None, /, *, digits: int = 1000, seed: int = 0, out: Path = Path("generated.csv")
 ) -> None:
     """Draw a balanced set of labelled digits, as Kaggle's train.csv or as a folder of PNG files. Needs no torch.
 
     Parameters
     ----------
     model
-        A generator.onnx.
+        A generator.onnx; by default the one that comes with the package.
     digits
         How many, balanced over the ten digits.
     seed

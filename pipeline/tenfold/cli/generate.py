@@ -18,7 +18,7 @@ def generate(
     labels: str,
     /,
     *,
-    model: Path = Path("generator.onnx"),
+    model: Path | None = None,
     seed: int = 0,
     out: Path = Path("digits.png"),
 ) -> None:
@@ -29,7 +29,7 @@ def generate(
     labels
         The digits to draw, such as 0123456789 or 2026.
     model
-        A generator.onnx.
+        A generator.onnx; by default the one that comes with the package.
     seed
         Integer ≥ 0; the same seed draws the same digits.
     out

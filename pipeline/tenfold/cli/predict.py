@@ -34,7 +34,7 @@ def predict(
     inputs: list[Path],
     /,
     *,
-    model: Path = Path("classifier.onnx"),
+    model: Path | None = None,
     out: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
     top: int = 1,
@@ -51,7 +51,7 @@ def predict(
     inputs
         CSV files, images of one digit each (PNG, JPEG and the like), or folders of images.
     model
-        A classifier.onnx.
+        A classifier.onnx; by default the light one that comes with the package.
     out
         File to write; standard output by default.
     as_json
