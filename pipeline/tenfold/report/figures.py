@@ -94,20 +94,23 @@ def validation_errors(epochs: Sequence[ClassifierEpoch]) -> Markup | None:
 
 
 def _logarithmic_rates(axis: Axes, rates: Sequence[float]) -> None:
-    """A vertical axis for error rates in percent: logarithmic, and below the smallest of them, linear down to 0."""
+    """A vertical axis for error rates in percent: logarithmic, and below the smallest of them linear down to 0."""
     smallest, largest = min(filter(None, rates)), max(rates)
     exponents = range(math.floor(math.log10(smallest)), math.ceil(math.log10(largest)) + 1)
-    steps = (1,) if largest >= 30 * smallest else (1, 2, 5)
-    ticks = [step * 10.0**exponent for exponent in exponents for step in steps]
-    low, high = smallest / 1.15, largest * 1.15
+    nice = [step * 10.0**exponent for exponent in exponents for step in (1, 2, 5)]
+    low = max(tick for tick in nice if tick <= smallest)
+    high = min(tick for tick in nice if tick >= largest)
+    ticks = [tick for tick in nice if low <= tick <= high]
+    if high > 30 * low:
+        ticks = [10.0**exponent for exponent in exponents if low <= 10.0**exponent <= high]
     if min(rates) == 0:
-        axis.set_yscale("symlog", linthresh=smallest, linscale=0.3)
-        low = 0
+        axis.set_yscale("symlog", linthresh=low, linscale=0.3)
+        axis.set_ylim(0, high)
         ticks = [0, *ticks]
     else:
         axis.set_yscale("log")
-    axis.set_ylim(low, high)
-    axis.set_yticks([tick for tick in ticks if tick == low or smallest / 1.15 <= tick <= high])
+        axis.set_ylim(low, high)
+    axis.set_yticks(ticks)
     axis.yaxis.set_major_formatter(lambda rate, _: f"{rate:g} %")
     axis.yaxis.set_minor_locator(NullLocator())
 
@@ -120,8 +123,8 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
             at = [entry.confidence for entry in bins]
             axis.plot(at, [entry.accuracy for entry in bins], "o-", color=colour, label=name, markersize=4)
         axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         axis.legend(loc="lower right", fontsize=9)
     return svg[0]
 

@@ -24,9 +24,9 @@ def training_period(epochs: Sequence[Epoch]) -> tuple[datetime, datetime]:
 def period_in_words(began: datetime, ended: datetime) -> str:
     """`27 November 2026, 23:25 to 23:47 UTC`."""
     start, end = (f"{day.day} {day:%B %Y, %H:%M}" for day in (began, ended))
-    if began.date() == ended.date():
-        end = f"{ended:%H:%M}"
-    return f"{start} to {end} UTC"
+    if start == end:
+        return f"{end} UTC"
+    return f"{start} to {f'{ended:%H:%M}' if began.date() == ended.date() else end} UTC"
 
 
 def nearest_preset(settings: Settings) -> tuple[Preset, list[str]]:
