@@ -55,12 +55,70 @@ def test_tempering_keeps_certain_predictions() -> None:
     assert tempered(certain, 0.6) == pytest.approx(certain, abs=1e-6)
 
 
-def test_predictions_without_an_error_are_not_tempered() -> None:
-    probs, _ = miscalibrated(1.0, n=200)
+def confidence(probs: Probabilities) -> float:
+    return float(probs.max(1).astype(np.float64).mean())
+
+
+def temperature_of_lowest_loss(probs: Probabilities, labels: Labels) -> float:
+    """Plain maximum likelihood, by trying many temperatures."""
+    tried = np.geomspace(0.2, 5, 400)
+    own = [np.log(tempered(probs, t)[np.arange(len(labels)), labels].astype(np.float64)).mean() for t in tried]
+    return float(tried[np.argmax(own)])
+
+
+@pytest.mark.parametrize("n", [20, 300, 5000])
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 4.0])
+def test_without_an_error_it_claims_what_n_rows_support(n: int, sharpness: float) -> None:
+    probs = tempered(miscalibrated(1.0, n)[0], 1 / sharpness)
+    calibrated = tempered(probs, fit_temperature(probs, probs.argmax(1)))
+    assert confidence(calibrated) <= (n + 1) / (n + 2)
+    assert (calibrated.argmax(1) == probs.argmax(1)).all()
+
+
+def test_alike_rows_without_an_error_are_tempered_exactly() -> None:
+    labels = np.arange(100) % 10
+    for sure in (0.5, 0.9, 0.9999):
+        probs = np.full((100, 10), (1 - sure) / 9, np.float32)
+        probs[np.arange(100), labels] = sure
+        calibrated = tempered(probs, fit_temperature(probs, labels))
+        assert calibrated.max(1) == pytest.approx(np.full(100, 101 / 102), abs=1e-4)
+
+
+def test_certain_predictions_without_an_error_are_softened() -> None:
+    labels = np.arange(1000) % 10
+    certain = np.eye(10, dtype=np.float32)[labels]
+    temperature = fit_temperature(certain, labels)
+    assert temperature > 1 and confidence(tempered(certain, temperature)) == pytest.approx(1001 / 1002, abs=1e-4)
+
+
+def test_without_an_error_it_is_still_sharper_than_smoothed_nets() -> None:
+    probs = tempered(miscalibrated(1.0, 5000)[0], 2.0)  # as label smoothing leaves them
+    sure = probs[probs.max(1) > 0.6]
+    temperature = fit_temperature(sure, sure.argmax(1))
+    assert temperature < 1 and confidence(sure) < confidence(tempered(sure, temperature)) < 1
+
+
+@pytest.mark.parametrize("errors", [30, 300])
+def test_many_errors_outweigh_the_added_one(errors: int) -> None:
+    probs, labels = miscalibrated(0.7, 60_000)
+    wrong = probs.argmax(1) != labels
+    right = np.flatnonzero(~wrong & (probs.max(1) > 0.9))[:4000]
+    rows = np.concatenate([right, np.flatnonzero(wrong & (probs.max(1) > 0.5))[:errors]])
+    plain = temperature_of_lowest_loss(probs[rows], labels[rows])
+    noise = plain / np.sqrt(errors)  # roughly one standard error: the errors are what decides it
+    assert plain <= fit_temperature(probs[rows], labels[rows]) < plain + noise
+
+
+def test_each_further_error_raises_the_temperature() -> None:
+    probs = tempered(miscalibrated(1.0, 2000)[0], 0.5)
     labels = probs.argmax(1)
-    assert fit_temperature(probs, labels) == 1.0
-    labels[0] = (labels[0] + 1) % 10
-    assert fit_temperature(probs, labels) < 1.0
+    order = np.argsort(-probs.max(1))
+    fitted = []
+    for errors in (0, 1, 5, 25, 125):
+        made = labels.copy()
+        made[order[:errors]] = (made[order[:errors]] + 1) % 10
+        fitted.append(fit_temperature(probs, made))
+    assert fitted == sorted(fitted) and len(set(fitted)) == 5
 
 
 def test_scores_are_counted_per_fold_and_over_all_rows() -> None:

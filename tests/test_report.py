@@ -1,23 +1,35 @@
-"""The report tells a run's own numbers, asks nothing of anybody, and can be read at any width, dark or light."""
+"""The report tells a run's own numbers, asks nothing of anybody, and can be read by anybody, at any width."""
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import in_process, refused, succeeded
+from axe_playwright_python.sync_playwright import Axe
+from conftest import HANG_S, in_process, refused, succeeded
 from sklearn import metrics as sklearn_metrics
 
+from tenfold.cli import command_line
 from tenfold.errors import BadInput
 from tenfold.evaluation import diagnostics
-from tenfold.report.page import FinishedRun, render
+from tenfold.evaluation.cross_validation import fit_temperature, tempered
+from tenfold.presets import PRESETS
+from tenfold.report import figures, provenance
+from tenfold.report.next_steps import next_steps
+from tenfold.report.page import HARDEST, FinishedRun, Pictures, render
+from tenfold.settings import Compute, Data, from_table
+from tenfold.storage.epoch_log import ClassifierEpoch
 from tenfold.storage.run_folder import RunFolder
 
 RNG = np.random.default_rng(0)
@@ -74,6 +86,15 @@ def test_label_errors_are_told_from_unsure_mistakes() -> None:
     assert set(diagnostics.hardest(probs, LABELS, exclude=wrong)[:2].tolist()) == set(unsure.tolist())
 
 
+def test_expected_errors_are_what_the_probabilities_say() -> None:
+    probs = answers(LABELS, np.full(600, 0.9), RNG.random(600) < 0.5)
+    assert diagnostics.expected_errors(probs) == pytest.approx(60)
+    assert diagnostics.expected_errors(np.eye(10, dtype=np.float32)) == 0
+
+
+LINKING = ("src", "srcset", "href", "action")
+
+
 class Outline(HTMLParser):
     """The elements and what they refer to."""
 
@@ -82,12 +103,14 @@ class Outline(HTMLParser):
         self.tags: list[str] = []
         self.targets: list[str] = []
         self.pictures = 0
+        self.ids: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
         self.pictures += tag == "img" and bool(dict(attrs).get("alt"))
-        self.targets += [value or "" for name, value in attrs if name.split(":")[-1] in ("src", "href", "action")]
+        self.targets += [value or "" for name, value in attrs if name.split(":")[-1] in LINKING]
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +126,78 @@ def test_it_refers_to_nothing_outside_itself(text: str) -> None:
     assert "@import" not in text and not re.search(r"url\((?!#)", text)
     assert outline.tags.count("figure") == outline.tags.count("figcaption") > 5
     assert outline.pictures == outline.tags.count("img") > 0
+
+
+def test_the_navigation_leads_to_every_section(text: str) -> None:
+    outline = Outline(text)
+    assert len(outline.ids) == len(set(outline.ids))
+    navigation = text[text.index("<nav") : text.index("</nav>")]
+    targets = re.findall(r'href="#([^"]+)"', navigation)
+    assert targets == re.findall(r'<section id="([^"]+)"', text) and len(targets) > 8
+    titles = re.findall(r'href="#[^"]+">([^<]+)<', navigation)
+    assert titles == re.findall(r"<h2[^>]*>([^<]+)<", text)
+
+
+def test_date_preset_and_next_steps_come_first(finished_run: Path, text: str) -> None:
+    ended = max(epoch.ended for epoch in RunFolder(finished_run).epoch_log.read())
+    day = datetime.fromtimestamp(ended, UTC)
+    top = text[text.index("<body>") : text.index("<h2")]
+    assert f"{day.day} {day:%B %Y, %H:%M}" in top or f"{day:%H:%M} UTC" in top
+    assert f'datetime="{day:%Y-%m-%dT%H:%M:%S}+00:00"' in top and "preset smoke; seed 0" in top
+    order = [text.index(f'id="{name}"') for name in ("scores", "next", "learning")]
+    assert order == sorted(order)
+
+
+def test_the_period_names_each_day_once() -> None:
+    began, same, later = (datetime(2026, 3, day, hour, 5, tzinfo=UTC) for day, hour in ((1, 9), (1, 11), (2, 1)))
+    assert provenance.period_in_words(began, same) == "1 March 2026, 09:05 to 11:05 UTC"
+    assert provenance.period_in_words(began, later) == "1 March 2026, 09:05 to 2 March 2026, 01:05 UTC"
+    assert provenance.period_in_words(began, began) == "1 March 2026, 09:05 UTC"
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_presets_settings_are_recognised(name: str) -> None:
+    settings = from_table(PRESETS[name])  # type: ignore[index]
+    settings = replace(settings, seed=7, data=Data("mnist", Path("x")), compute=Compute(device="cpu", workers=3))
+    assert provenance.nearest_preset(settings) == (name, [])
+    assert provenance.preset_in_words(*provenance.nearest_preset(settings)) == f"preset {name}"
+    preset, changes = provenance.nearest_preset(replace(settings, warp=replace(settings.warp, rotation_deg=3.0)))
+    assert (preset, changes) == (name, ["warp.rotation_deg is 3.0 instead of 12.0"])
+    assert provenance.preset_in_words(preset, changes) == f"preset {name}, but {changes[0]}"
+
+
+def test_settings_far_from_every_preset_are_custom(finished_run: Path) -> None:
+    words = [provenance.preset_in_words("fast", ["x"] * n) for n in (5, 12)]
+    assert words == ["preset fast with 5 changes", "custom: 12 settings differ from the nearest preset, fast"]
+    run = FinishedRun.load(RunFolder(finished_run))
+    own = replace(run.settings, folds=4, nets=3, fit=replace(run.settings.fit, epochs=9, lr=0.001))
+    text = render(replace(run, settings=own))
+    assert "preset smoke with 4 changes (" in text and "fit.lr is 0.001 instead of 0.008" in text
+
+
+@pytest.mark.parametrize(("source", "honest"), [("kaggle", True), ("kaggle", False), ("mnist", True), ("sample", True)])
+def test_next_steps_are_commands_that_parse(source: Any, honest: bool, tmp_path: Path) -> None:
+    run = tmp_path / "my run's"
+    commands = [step.command for step in next_steps(run, source, honest)]
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert program == "tenfold"
+        command_line.parse_args(arguments, exit_on_error=False)
+        assert arguments[:2] == ["run", "--source"] or any(str(run) in argument for argument in arguments)
+    named = [command.split()[1] for command in commands]
+    assert ("submit" in named) == (source == "kaggle" and honest) and ("run" in named) == (source != "kaggle")
+    assert {"app", "predict", "generate", "compare"} <= set(named)
+
+
+def test_next_steps_of_a_run_work(finished_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "ä run"
+    run.symlink_to(finished_run)
+    (tmp_path / "another-run").symlink_to(finished_run)
+    steps = {step.command.split()[1]: step.command for step in next_steps(Path("ä run"), "sample", honest=True)}
+    succeeded(in_process(*shlex.split(steps["generate"])[1:], cwd=tmp_path))
+    (tmp_path / "digits.png").rename(tmp_path / "seven.png")  # any image with ink
+    succeeded(in_process(*shlex.split(steps["predict"])[1:], cwd=tmp_path))
+    succeeded(in_process(*shlex.split(steps["compare"])[1:], cwd=tmp_path))
 
 
 def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
@@ -123,7 +218,8 @@ def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
 def test_a_leaked_run_says_so_first(finished_run: Path) -> None:
     run = FinishedRun.load(RunFolder(finished_run))
     text = render(replace(run, metrics=replace(run.metrics, honest=False)))
-    assert "LEAKED" in text and "Honest." not in text and text.index("LEAKED") < text.index("cross-validation")
+    assert "LEAKED" in text and "Honest." not in text and text.index("LEAKED.") < text.index("<nav")
+    assert re.search(r"<title>LEAKED: ", text) and "tenfold submit" not in text
 
 
 def test_without_test_labels_there_is_no_test_score(finished_run: Path) -> None:
@@ -135,8 +231,89 @@ def test_without_test_labels_there_is_no_test_score(finished_run: Path) -> None:
 def test_written_again_it_is_the_same(finished_run: Path, text: str, tmp_path: Path) -> None:
     copy = shutil.copytree(finished_run, tmp_path / "run")
     (copy / "report.html").unlink()
-    succeeded(in_process("report", copy, cwd=tmp_path))
+    succeeded(in_process("report", "run", cwd=tmp_path))
     assert (copy / "report.html").read_text("utf-8") == text
+
+
+def without_an_error(run: FinishedRun) -> FinishedRun:
+    """The run as if every prediction had been right."""
+    oof, pictures = run.oof, run.pictures
+    labels = oof.probabilities.argmax(1)
+    temperature = fit_temperature(oof.probabilities, labels)
+    oof = replace(oof, probabilities=tempered(oof.probabilities, temperature), labels=labels)
+    hardest = diagnostics.hardest(oof.probabilities, labels, exclude=np.array([], int))[:HARDEST]
+    rows = np.unique(np.concatenate([hardest, pictures.first]))
+    images = np.full((len(rows), 28, 28), 128, np.uint8)
+    epochs = [replace(one, validation_accuracy=1.0) if isinstance(one, ClassifierEpoch) else one for one in run.epochs]
+    metrics = replace(run.metrics, cross_validation=oof.cross_validation(), temperature=temperature)
+    return replace(run, oof=oof, pictures=Pictures(rows, images, pictures.first), epochs=epochs, metrics=metrics)
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections' own HTML by id."""
+    return {id: body for id, body in re.findall(r'<section id="(\w+)"(.*?)</section>', text, re.DOTALL)}
+
+
+def test_without_an_error_it_says_so_in_words(finished_run: Path, text: str) -> None:
+    assert all('class="empty"' not in sections(text)[name] for name in ("learning", "errors", "calibration", "hardest"))
+    perfect = sections(render(without_an_error(FinishedRun.load(RunFolder(finished_run)))))
+    assert all('class="empty"' in perfect[name] for name in ("learning", "errors", "calibration", "hardest", "labels"))
+    assert all(not re.search("<svg|<table|<img", perfect[name]) for name in ("errors", "calibration", "labels"))
+    rows = FinishedRun.load(RunFolder(finished_run)).metrics.cross_validation.rows
+    assert f"{rows:,} of {rows:,} right" in perfect["calibration"]
+    assert f"{(rows + 1) / (rows + 2):.5f}" in perfect["calibration"]
+    assert perfect["hardest"].count('class="card"') == HARDEST
+
+
+def test_without_a_likely_label_error_it_says_so(finished_run: Path) -> None:
+    run = FinishedRun.load(RunFolder(finished_run))
+    oof = run.oof
+    sureness = np.where(oof.labels == oof.labels, 0.9, 0.9)
+    probs = answers(oof.labels, sureness, np.arange(len(oof.labels)) > 0)
+    probs[0] = 0.1
+    probs[0, (oof.labels[0] + 1) % 10] = 0.11  # one error, an unsure one
+    rows = np.arange(len(oof.labels))
+    oof = replace(oof, probabilities=probs)
+    pictures = Pictures(rows, np.zeros((len(rows), 28, 28), np.uint8), run.pictures.first)
+    metrics = replace(run.metrics, cross_validation=oof.cross_validation())
+    assert metrics.cross_validation.errors == 1
+    page = sections(render(replace(run, oof=oof, pictures=pictures, metrics=metrics)))
+    assert "No label looks wrong" in page["labels"] and "<img" not in page["labels"]
+    assert 'class="confusion"' in page["errors"] and "They made 1." in page["calibration"]
+
+
+def classifier_epochs(*rates: Sequence[float]) -> list[ClassifierEpoch]:
+    """Epochs of one net per sequence of validation error rates."""
+    return [
+        ClassifierEpoch(task=f"fold-{n}-net-0", epoch=epoch, epochs=len(curve), loss=1.0, validation_accuracy=1 - rate)
+        for n, curve in enumerate(rates)
+        for epoch, rate in enumerate(curve, 1)
+    ]
+
+
+def ticks(svg: str) -> dict[str, float]:
+    """The labels of the vertical axis, with their heights above the figure's lower edge."""
+    found = re.findall(r'<text [^>]*?y="([\d.]+)"[^>]*>([\d.]+ %)</text>', svg)
+    return {unescape(label): -float(y) for y, label in found}
+
+
+def test_error_rates_are_logarithmic_with_plain_labels() -> None:
+    shown = ticks(str(figures.validation_errors(classifier_epochs([0.6, 0.05, 0.004], [0.3, 0.02, 0.0007]))))
+    assert {"0.1 %", "1 %", "10 %"} <= set(shown) and "0 %" not in shown
+    steps = np.diff([shown[label] for label in ("0.1 %", "1 %", "10 %")])
+    assert steps[0] == pytest.approx(steps[1], rel=1e-3) and steps[0] > 0
+
+
+def test_rates_without_a_decade_between_get_two_labels() -> None:
+    for rates in ([0.03, 0.031], [0.012], [0.1, 0.4], [1.0, 0.9]):
+        assert len(ticks(str(figures.validation_errors(classifier_epochs(rates))))) >= 2
+
+
+def test_no_error_is_drawn_at_zero_below_the_smallest_rate() -> None:
+    shown = ticks(str(figures.validation_errors(classifier_epochs([0.3, 0.01, 0.0], [0.2, 0.002, 0.001]))))
+    heights = [shown[label] for label in ("0 %", "0.1 %", "1 %", "10 %")]
+    assert heights == sorted(heights) and len(set(heights)) == 4
+    assert figures.validation_errors(classifier_epochs([0.0, 0.0])) is None
 
 
 @pytest.mark.parametrize("lost", ["metrics.json", "oof.npz", "pictures.npz", "generator/grids"])
@@ -169,21 +346,57 @@ def test_a_run_of_another_version_is_refused(command: str, finished_run: Path, t
     assert "run/metrics.json: " in sentence and "cross_validation" in sentence
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1100, 390])
-def test_it_opens_from_disk_at_any_width(browser: Any, finished_run: Path, scheme: str, width: int) -> None:
-    view = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
-    requested: list[str] = []
-    troubles: list[str] = []
-    view.on("request", lambda request: requested.append(request.url))
-    view.on("console", lambda message: troubles.append(message.text))
-    address = (finished_run / "report.html").as_uri()
-    view.goto(address)
-    assert view.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    assert view.evaluate("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
-    ink = "getComputedStyle(document.querySelector('figure svg text')).fill"
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = [sum(map(int, re.findall(r"\d+", view.evaluate(f"() => {what}"))[:3])) for what in (ink, ground)]
-    assert (light[0] < light[1]) == (scheme == "light")
-    assert troubles == [] and all(url.startswith((address, "data:")) for url in requested)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_opens_from_disk_for_anybody(
+    browser: Any, finished_run: Path, tmp_path: Path, scheme: str, width: int
+) -> None:
+    run = FinishedRun.load(RunFolder(finished_run))
+    (tmp_path / "perfect.html").write_text(render(without_an_error(run)), "utf-8")
+    (tmp_path / "leaked.html").write_text(render(replace(run, metrics=replace(run.metrics, honest=False))), "utf-8")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=True
+    )
+    for path in (finished_run / "report.html", tmp_path / "perfect.html", tmp_path / "leaked.html"):
+        view = context.new_page()
+        view.set_default_timeout(1000 * HANG_S)
+        requested: list[str] = []
+        troubles: list[str] = []
+        view.on("request", lambda request, requested=requested: requested.append(request.url))
+        view.on("console", lambda message, troubles=troubles: troubles.append(message.text))
+        view.goto(path.as_uri())
+        assert view.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
+        assert view.evaluate("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
+        ink = "getComputedStyle(document.querySelector('figure svg text')).fill"
+        ground = "getComputedStyle(document.body).backgroundColor"
+        light = [sum(map(int, re.findall(r"\d+", view.evaluate(f"() => {what}"))[:3])) for what in (ink, ground)]
+        assert (light[0] < light[1]) == (scheme == "light")
+        view.evaluate("() => document.querySelectorAll('details').forEach(part => part.open = true)")
+        found = Axe().run(view)
+        assert found.violations_count == 0, found.generate_report()
+        assert troubles == [] and all(url.startswith((path.as_uri(), "data:")) for url in requested)
+        view.close()
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_navigation_needs_no_script_and_stays_in_sight(browser: Any, finished_run: Path, width: int) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 700}, java_script_enabled=False)
+    view = context.new_page()
+    view.set_default_timeout(1000 * HANG_S)
+    view.goto((finished_run / "report.html").as_uri())
+    view.keyboard.press("Tab")
+    links = view.locator("nav a")
+    for _ in range(links.count()):
+        if view.locator("nav a:focus").inner_text() == "Calibration":
+            break
+        view.keyboard.press("Tab")
+    view.keyboard.press("Enter")
+    view.wait_for_url("**#calibration")
+    title, bar = view.locator("#calibration h2").bounding_box(), view.locator("nav").bounding_box()
+    covered = bar["y"] + bar["height"] if width < 1000 else 0
+    assert covered <= title["y"] < 700 and 0 <= bar["y"] < 100  # the section in sight, and the bar above or beside it
+    view.emulate_media(media="print")
+    assert view.locator("nav").is_hidden()
+    assert view.locator("details td").first.is_visible()
+    context.close()

@@ -82,6 +82,11 @@ def calibration_error(bins: list[Bin]) -> float:
     return sum(abs(entry.confidence - entry.accuracy) * entry.rows for entry in bins) / rows
 
 
+def expected_errors(probs: Probabilities) -> float:
+    """How many of the predictions are wrong if the probabilities are right."""
+    return float((1 - probs.max(1).astype(np.float64)).sum())
+
+
 def likely_label_errors(probs: Probabilities, labels: Labels) -> npt.NDArray[np.int64]:
     """Rows whose label is more likely wrong than the prediction, the most confident prediction first.
 

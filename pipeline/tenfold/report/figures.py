@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from cycler import cycler
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
 
 from tenfold.evaluation.diagnostics import Bin
 
@@ -74,19 +75,44 @@ def losses(epochs: Sequence[ClassifierEpoch]) -> Markup:
     return svg[0]
 
 
-def validation_errors(epochs: Sequence[ClassifierEpoch]) -> Markup:
-    """Every fold's error on held-out digits against its epochs."""
+def validation_errors(epochs: Sequence[ClassifierEpoch]) -> Markup | None:
+    """Every fold's error on held-out digits against its epochs, logarithmic; None if there never was an error."""
+    curves = [
+        [(line.epoch, 100 * (1 - line.validation_accuracy)) for line in lines if line.validation_accuracy is not None]
+        for lines in _by_task(epochs).values()
+    ]
+    rates = [rate for curve in curves for _, rate in curve]
+    if not any(rates):
+        return None
     with _axes("validation", *HALF) as (axis, svg):
-        for lines in _by_task(epochs).values():
-            measured = [
-                (line.epoch, line.validation_accuracy) for line in lines if line.validation_accuracy is not None
-            ]
-            if measured:
-                axis.plot([epoch for epoch, _ in measured], [100 * (1 - a) for _, a in measured], alpha=0.85)
-        axis.set(ylabel="validation error, %")
-        axis.set_ylim(bottom=0)
+        for curve in filter(None, curves):
+            axis.plot(*zip(*curve, strict=True), "o-", markersize=3, alpha=0.85, clip_on=False)
+        axis.set(ylabel="validation error")
+        _logarithmic_rates(axis, rates)
         _over_epochs(axis, epochs)
     return svg[0]
+
+
+def _logarithmic_rates(axis: Axes, rates: Sequence[float]) -> None:
+    """A vertical axis for error rates in percent: logarithmic, and below the smallest of them linear down to 0."""
+    smallest, largest = min(filter(None, rates)), max(rates)
+    exponents = range(math.floor(math.log10(smallest)), math.ceil(math.log10(largest)) + 1)
+    nice = [step * 10.0**exponent for exponent in exponents for step in (1, 2, 5)]
+    low = max(tick for tick in nice if tick <= smallest)
+    high = min(tick for tick in nice if tick >= largest)
+    ticks = [tick for tick in nice if low <= tick <= high]
+    if high > 30 * low:
+        ticks = [10.0**exponent for exponent in exponents if low <= 10.0**exponent <= high]
+    if min(rates) == 0:
+        axis.set_yscale("symlog", linthresh=low, linscale=0.3)
+        axis.set_ylim(0, high)
+        ticks = [0, *ticks]
+    else:
+        axis.set_yscale("log")
+        axis.set_ylim(low, high)
+    axis.set_yticks(ticks)
+    axis.yaxis.set_major_formatter(lambda rate, _: f"{rate:g} %")
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
@@ -97,8 +123,8 @@ def reliability(before: Sequence[Bin], after: Sequence[Bin]) -> Markup:
             at = [entry.confidence for entry in bins]
             axis.plot(at, [entry.accuracy for entry in bins], "o-", color=colour, label=name, markersize=4)
         axis.set(xlabel="confidence", ylabel="accuracy", xlim=(0, 1.02), ylim=(0, 1.02))
-        axis.xaxis.set_major_formatter(PercentFormatter(1))
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         axis.legend(loc="lower right", fontsize=9)
     return svg[0]
 

@@ -20,7 +20,9 @@ from tenfold.errors import BadInput
 from tenfold.evaluation import diagnostics
 from tenfold.evaluation.cross_validation import OutOfFold, tempered
 from tenfold.evaluation.metrics import RunMetrics, load_run_metrics
+from tenfold.report import provenance
 from tenfold.report.markdown import flat
+from tenfold.report.next_steps import next_steps
 from tenfold.settings import Settings, Warp, to_table
 from tenfold.storage import atomic
 from tenfold.storage.epoch_log import EPOCHS, ClassifierEpoch, Epoch, seconds_by_stage
@@ -114,11 +116,13 @@ def render(run: FinishedRun) -> str:
     label_errors = diagnostics.likely_label_errors(probs, labels)
     hardest = diagnostics.hardest(probs, labels, exclude=label_errors)[:HARDEST]
     counts = diagnostics.confusion(probs, labels)
+    preset, changes = provenance.nearest_preset(settings)
     scorers = {run.folder.cas(seed).name for seed in range(settings.cgan.cas_seeds)}
     classifiers = [one for one in run.epochs if isinstance(one, ClassifierEpoch) and one.task not in scorers]
     generator = generator_film.final_generator_epochs(run.epochs, run.folder)
     if not classifiers or not generator:
         raise BadInput(f"{run.folder.path / EPOCHS}: lacks epochs of the run; repeat it with --fresh")
+    began, ended = provenance.training_period(run.epochs)
     grids = generator_film.grids(run.folder.generator)
     images = dict(zip(run.pictures.row.tolist(), run.pictures.images, strict=True))
     template = Environment(
@@ -130,6 +134,14 @@ def render(run: FinishedRun) -> str:
     ).get_template("page.html")
     return template.render(
         name=run.folder.path.resolve().name,
+        ended=ended,
+        period=provenance.period_in_words(began, ended),
+        preset=preset,
+        changes=changes,
+        preset_words=provenance.preset_in_words(preset, changes),
+        seed=settings.seed,
+        next_steps=next_steps(run.folder.path, metrics.source, metrics.honest),
+        path=None if run.folder.path.is_absolute() else run.folder.path,
         metrics=metrics,
         cv=metrics.cross_validation,
         data=run.data,
@@ -140,6 +152,7 @@ def render(run: FinishedRun) -> str:
         losses=figures.losses(classifiers),
         validation_errors=figures.validation_errors(classifiers),
         reliability=figures.reliability(before, after),
+        expected_errors=diagnostics.expected_errors(probs),
         calibration=(diagnostics.calibration_error(before), diagnostics.calibration_error(after)),
         hardest=[_card(row, images, oof) for row in hardest.tolist()],
         label_errors=[_card(row, images, oof) for row in label_errors[:LABEL_ERRORS].tolist()],
