@@ -80,7 +80,9 @@ def test_the_settings_of_every_run_are_valid(line: list[str], home: Path) -> Non
     assert "[data]" in printed
 
 
-@pytest.mark.parametrize("line", [line for lines in LINES.values() for line in lines if line[0] in KAGGLE], ids=" ".join)
+@pytest.mark.parametrize(
+    "line", [line for lines in LINES.values() for line in lines if line[0] in KAGGLE], ids=" ".join
+)
 def test_every_command_that_calls_kaggle_runs(line: list[str], home: Path, kaggle: Kaggle) -> None:
     succeeded(kaggle.tenfold(*line, cwd=home))
 
