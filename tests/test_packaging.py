@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tenfold.cli import command_line
 from tenfold.models.export import MODELS
@@ -47,6 +48,34 @@ def test_the_release_uses_existing_options() -> None:
     assert commands == ["run --source mnist --preset fast --out runs/release"]
     command_line.parse_args(commands[0], exit_on_error=False, print_error=False)  # raises for an unknown option
     assert "runs/release/*.onnx" in workflow and all(name.endswith(".onnx") for name in MODELS)
+
+
+def test_only_the_job_that_publishes_may_ask_pypi_for_a_token() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
+    publishing = [name for name, job in jobs.items() if "id-token" in job.get("permissions", {})]
+    assert publishing == ["publish"]
+    publish = jobs["publish"]
+    assert publish["permissions"] == {"id-token": "write"} and publish["environment"] == "pypi"
+    actions = [step["uses"].partition("@")[0] for step in publish["steps"]]
+    assert actions == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]  # runs nothing of ours
+    built = [step["run"] for step in jobs["build"]["steps"] if "run" in step]
+    assert "python -m build" in built and publish["needs"] == "build"  # sdist and wheel
+
+
+def test_the_citation_and_the_changes_name_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert version in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/ISSUE_TEMPLATE").iterdir()), ids=lambda path: path.stem)
+def test_an_issue_form_has_what_github_requires(path: Path) -> None:
+    form = yaml.safe_load(path.read_text())
+    assert form["name"] and form["description"]
+    ids = [field["id"] for field in form["body"]]
+    assert len(set(ids)) == len(ids) > 0
+    assert all(field["type"] in ("input", "textarea") and field["attributes"]["label"] for field in form["body"])
+    assert any(field.get("validations", {}).get("required") for field in form["body"])
 
 
 @pytest.mark.slow
