@@ -1,6 +1,7 @@
 # make run        files in data/ (or the built-in sample) to a submission and models
 # make test       the tests for people: minutes.  make test-slow: the long ones.  make lint: style and types
 # make walkthrough    docs/walkthrough.py, executed, as a notebook and as a page
+# make notebook       kaggle/notebook/digit_recognizer.py as the notebook to import at Kaggle
 #
 # PYTHON picks the interpreter, ARGS goes to `tenfold run`, PIP_ARGS to pip (see the README for machines
 # without a GPU). TENFOLD_DATA names a folder with the real files; without it, tests that need them are skipped.
@@ -12,7 +13,7 @@ PIP_ARGS ?=
 
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint walkthrough install clean
+.PHONY: run test test-slow lint walkthrough notebook install clean
 
 run: install
 	$(BIN)/tenfold run $(ARGS)
@@ -32,6 +33,9 @@ walkthrough: install
 	$(BIN)/jupytext --to ipynb --execute docs/walkthrough.py
 	rm -rf docs/walkthrough_files
 	$(BIN)/jupyter nbconvert --to markdown docs/walkthrough.ipynb
+
+notebook: install
+	$(BIN)/jupytext --to ipynb kaggle/notebook/digit_recognizer.py
 
 install: $(VENV)/installed
 
