@@ -2,6 +2,7 @@
 # make test       the tests for people: minutes.  make test-slow: the long ones.  make lint: style and types
 # make walkthrough    docs/walkthrough.py, executed, as a notebook and as a page
 # make models     the models that come with the package, trained again on Kaggle's files in data/
+# make notebook       kaggle/notebook/digit_recognizer.py as the notebook to import at Kaggle
 #
 # PYTHON picks the interpreter, ARGS goes to `tenfold run`, PIP_ARGS to pip. TENFOLD_DATA names a folder with the
 # real files; without it, tests that need them are skipped.
@@ -16,7 +17,7 @@ PIP_ARGS ?= $(shell command -v nvidia-smi > /dev/null || ! curl -sfI --max-time 
 
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow lint walkthrough models install clean
+.PHONY: run test test-slow lint walkthrough notebook models install clean
 
 run: $(VENV)/run
 	$(BIN)/tenfold run $(ARGS)
@@ -36,6 +37,9 @@ walkthrough: install
 	$(BIN)/jupytext --to ipynb --execute docs/walkthrough.py
 	rm -rf docs/walkthrough_files
 	$(BIN)/jupyter nbconvert --to markdown docs/walkthrough.ipynb
+
+notebook: install
+	$(BIN)/jupytext --to ipynb kaggle/notebook/digit_recognizer.py
 
 models: $(VENV)/run
 	$(BIN)/tenfold run --preset fast --source kaggle --generator.epochs 40 --out runs/models $(ARGS)

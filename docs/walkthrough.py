@@ -11,7 +11,8 @@
 #
 # This is for learners. It follows one question from the pixels to a model that other programs use: *how well can a
 # program read handwritten digits, and how do we know?* Each picture and number is produced by the code above it. It
-# takes a minute or two, on 1,797 small digits that come with scikit-learn. Kaggle's 70,000 digits work the same way.
+# takes a minute or two, on a small set of digits that comes with the project. Kaggle's 70,000 digits work the same
+# way: the last section has the call.
 #
 # To run it yourself, install the project first. In the repository's folder: `pip install -e '.[train]'`.
 
@@ -140,67 +141,7 @@ show([seven[0, 0], *maps], ["the image", "lower edges", "upper edges", "right ed
 #
 # The net predicts a *batch*, here 128 digits at once. A *loss* measures how wrong the predictions are. Then each
 # weight changes a little, in the direction that would have made the loss smaller. A pass through all digits is an
-# *epoch* (here two passes, as the set is small). Here are ten epochs on two of the folds. After each epoch, the net
-# predicts the third:
-
-# %%
-from tenfold.data.batches import Batches
-from tenfold.models.classifier import initial_classifier
-from tenfold.models.inference import for_inference, probabilities
-from tenfold.seeds import SeedStream
-from tenfold.settings import Compute, Fit, Net, Warp
-from tenfold.training.device import prepare_process, resolve
-from tenfold.training.fit_classifier import fit_classifier
-
-# Where to compute: one process with one thread on the CPU.
-compute = resolve(Compute(device="cpu", workers=1, threads=1), tasks=1)
-device = prepare_process(compute)
-net_settings = Net(channels=(16, 32, 48))  # three layers with 16, 32 and 48 kernels
-fit = Fit(epochs=10)
-
-
-def train_without(fold, warp, records):
-    """Train a net on all folds but one; append each epoch's record to `records`."""
-    inside, outside = train.take(fold_of != fold), train.take(fold_of == fold)
-    # Gives batch_size randomly changed digits at a time; an epoch shows at least epoch_images of them.
-    batches = Batches(
-        images=torch.from_numpy(inside.images),
-        labels=torch.from_numpy(inside.labels),
-        warp=warp,
-        batch_size=fit.batch_size,
-        epoch_images=fit.epoch_images,
-    )
-
-    def validate(net):
-        predicted = probabilities(net, outside.images, device).argmax(1)
-        return float((predicted == outside.labels).mean())
-
-    seeds = SeedStream(seed=0, fold=fold)
-    net = fit_classifier(
-        initial_classifier(net_settings, seeds),
-        batches,
-        fit,
-        compute,
-        seeds,
-        after_epoch=lambda record, checkpoint: records.append(record),
-        validate=validate,
-    )
-    return for_inference(net, net_settings)  # its predictions are averaged over small shifts of the image
-
-
-records = []
-train_without(0, Warp(rotation_deg=0, shear_deg=0, scale=0, shift_px=0), records)
-_, (left, right) = plt.subplots(1, 2, figsize=(8, 2.6))
-numbers = [record.epoch for record in records]
-left.plot(numbers, [record.loss for record in records], "o-", markersize=3)
-left.set(xlabel="epoch", ylabel="training loss")
-right.plot(numbers, [100 * (1 - record.validation_accuracy) for record in records], "o-", markersize=3)
-right.set(xlabel="epoch", ylabel="error on the fold left out, %")
-plt.tight_layout()
-
-# %% [markdown]
-# Both fall at first. The error on the fold left out soon stops falling: from there on, the net learns details of
-# *these* digits rather than what digits look like.
+# *epoch*. After each epoch, the net predicts digits that it does not learn from, to see how well it does.
 #
 # ## More digits from the same digits
 #
@@ -210,6 +151,7 @@ plt.tight_layout()
 
 # %%
 from tenfold.data.warp import warped
+from tenfold.settings import Warp
 
 rng = torch.Generator().manual_seed(0)  # random number generator
 ten_sevens = seven.expand(10, -1, -1, -1)  # the same image ten times
@@ -219,20 +161,57 @@ show(warped(ten_sevens, Warp(), rng)[:, 0])
 # How much is too much? A six rotated by 180° is a nine. A net that is trained on rotated sixes with the label 6 gets
 # worse at both digits. The [studies](studies/README.md) have the numbers.
 #
-# ## How good is it?
+# ## Training
 #
-# We train on all three folds, with warps. Now every digit has a prediction from a net that never saw it:
+# One call trains a net for each fold, on the digits outside it, and predicts the fold. We make it twice, without warps
+# and with them, for ten epochs each. The nets are small, so that this is quick: three layers with 16, 32 and 48
+# kernels. The call also scores the digits that are for the very end, so we don't print what it says yet.
 
 # %%
-probs = np.zeros((len(train), 10), np.float32)
-nets = [train_without(fold, Warp(), []) for fold in range(3)]
-for fold, net in enumerate(nets):
-    probs[fold_of == fold] = probabilities(net, train.images[fold_of == fold], device)
-correct = probs.argmax(1) == train.labels
-scores = [correct[fold_of == fold].mean() for fold in range(3)]
-print("folds:", ", ".join(f"{score:.4f}" for score in scores))
-print(f"out of fold: {correct.mean():.4f}, standard deviation over folds {np.std(scores, ddof=1):.4f}")
-print(f"{(~correct).sum()} errors on {len(train):,} digits")
+import contextlib
+import io
+
+import tenfold
+
+small = {"channels": [16, 32, 48]}
+common = {
+    "source": "sample",
+    "folds": 3,
+    "net": small,
+    "fit": {"epochs": 10},
+    "light": small | {"epochs": 10},
+    "cgan": {"share": 0, "least_variety": 0},  # no generated digits among those to train on; more about them below
+    "fresh": True,
+}
+no_warp = {"rotation_deg": 0, "shear_deg": 0, "scale": 0, "shift_px": 0}
+with contextlib.redirect_stdout(io.StringIO()):
+    plain = tenfold.train(**common, warp=no_warp, generator={"epochs": 1}, out="runs/walkthrough-plain")
+    run = tenfold.train(**common, generator={"epochs": 16}, out="runs/walkthrough")
+
+_, (left, right) = plt.subplots(1, 2, figsize=(8, 2.6))
+for name, history in (("without warps", plain.history), ("with warps", run.history)):
+    folds_alone = history[history.training.str.startswith("fold")]
+    mean = folds_alone.groupby("epoch")[["loss", "validation_accuracy"]].mean()
+    left.plot(mean.index, mean.loss, "o-", markersize=3, label=name)
+    right.plot(mean.index, 100 * (1 - mean.validation_accuracy), "o-", markersize=3, label=name)
+left.set(xlabel="epoch", ylabel="training loss")
+right.set(xlabel="epoch", ylabel="error on the fold left out, %", yscale="log")
+right.legend(fontsize=8)
+plt.tight_layout()
+
+# %% [markdown]
+# Without warps, the loss is lower: the same pictures come again and again, and the net learns details of *these*
+# digits rather than what digits look like. What counts is the error on digits that it did not learn from.
+#
+# ## How good is it?
+#
+# Now every digit has a prediction from a net that never saw it, and we can choose:
+
+# %%
+for name, choice in (("without warps", plain), ("with warps", run)):
+    score = choice.cross_validation
+    print(f"{name}: out of fold {score.mean:.4f}, standard deviation over folds {score.std:.4f}, {score.errors} errors")
+print(f"on {score.rows:,} digits; the folds with warps: {', '.join(f'{fold:.4f}' for fold in score.folds)}")
 
 # %% [markdown]
 # The standard deviation matters. If a change moves the score by less, it may be chance. To find out, compare the two
@@ -243,21 +222,13 @@ print(f"{(~correct).sum()} errors on {len(train):,} digits")
 # that prediction:
 
 # %%
+predicted = np.load(run.folder / "oof.npz")  # out of fold, as all files of a run in its folder
+probs, labels, row = predicted["probabilities"], predicted["labels"], predicted["origin"]["row"]
 confidence = probs.max(1)
-wrong = np.flatnonzero(~correct)
+wrong = np.flatnonzero(probs.argmax(1) != labels)
 wrong = wrong[np.argsort(-confidence[wrong])][:10]
-show(train.images[wrong], [f"{train.labels[i]}, not {probs[i].argmax()}\n{100 * confidence[i]:.0f} %" for i in wrong])
-
-# %% [markdown]
-# Finally, once, at the very end: the mean of the three nets, an *ensemble*, on the test digits.
-
-# %%
-test_probs = np.mean([probabilities(net, test.images, device) for net in nets], axis=0)
-print(f"test: {(test_probs.argmax(1) == test.labels).sum()} of {len(test)} right")
-
-# %% [markdown]
-# How much does that say? A net that gets one digit in a hundred wrong makes three or four errors on 360 digits, and
-# in about one of forty such tests it makes none. The competition tests on 28,000.
+titles = [f"{labels[i]}, not {probs[i].argmax()}\n{100 * confidence[i]:.0f} %" for i in wrong]
+show(train.images[row[wrong]], titles)
 
 # %% [markdown]
 # ## What a GAN is
@@ -265,29 +236,15 @@ print(f"test: {(test_probs.argmax(1) == test.labels).sum()} of {len(test)} right
 # A GAN has two nets. The *generator* makes an image from random numbers (*noise*). The *discriminator* says whether
 # an image is a real digit or a generated one. They are trained against each other: the discriminator to tell the two
 # apart, the generator to make that impossible. In a *conditional* GAN both are told which digit it should be, so we
-# can ask for one. Here are generated digits after 2, 6 and 16 epochs, one row per digit, always from the same noise:
+# can ask for one. The run has trained one as well. Here are its digits after 2, 6 and 16 epochs, one row per digit,
+# always from the same noise:
 
 # %%
-import io
-
 from PIL import Image
 
-from tenfold.settings import Cgan
-from tenfold.training.fit_generator import fit_generator
-
-images, labels = torch.from_numpy(train.images), torch.from_numpy(train.labels)
-sheets = []  # one PNG per epoch
-fit_generator(
-    images,
-    labels,
-    Cgan(epochs=16),
-    compute,
-    SeedStream(seed=0, fold=0),
-    after_epoch=lambda record, checkpoint, sheet: sheets.append(sheet),
-)
 _, axes = plt.subplots(1, 3, figsize=(9, 3.1))
 for axis, epoch in zip(axes, (2, 6, 16), strict=True):
-    axis.imshow(Image.open(io.BytesIO(sheets[epoch - 1])), cmap="gray")
+    axis.imshow(Image.open(run.folder / "generator" / "grids" / f"epoch-{epoch:03d}.png"), cmap="gray")
     axis.set_title(f"after {epoch} epochs", fontsize=9)
     axis.axis("off")
 plt.tight_layout()
@@ -302,27 +259,43 @@ plt.tight_layout()
 #
 # A net in Python needs torch, which takes hundreds of megabytes or more. An ONNX file contains the weights and the
 # computation, and runs wherever there is an ONNX runtime: the bytes of an image go in, a label and probabilities come
-# out.
+# out. The nets of all folds together, an *ensemble*, are one such file. Its probabilities are the mean of theirs.
 
 # %%
-import tempfile
-from pathlib import Path
+from tenfold_onnx import Classifier
 
-from tenfold_onnx.runtime import Classifier
-from tenfold_onnx.write.export import export_classifier
-
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "classifier.onnx"
-    path.write_bytes(export_classifier(nets, temperature=1.0))  # 1: probabilities unchanged
-    prediction = Classifier(path).predict(test.images[:10])
-    print(f"a file of {path.stat().st_size / 1e6:.1f} MB predicts {prediction.label.tolist()}")
+model = run.folder / "classifier.onnx"
+answer = Classifier(model).predict(test.images[:10])
+print(f"a file of {model.stat().st_size / 1e6:.1f} MB predicts {answer.label.tolist()}")
 print(f"            the labels are {test.labels[:10].tolist()}")
+
+# %% [markdown]
+# ## The score
+#
+# Finally, once, at the very end: this ensemble on the test digits.
+
+# %%
+verdict = run.metrics.judge
+print(f"test: {run.score:.4f}, {verdict.errors} errors on {verdict.rows:,} digits")
+print(f"further digits of this kind: probably from {verdict.low:.4f} to {verdict.high:.4f}")
+
+# %% [markdown]
+# The second line, a 95 % confidence interval, says how much the first one means: with few test digits, luck decides a
+# lot. The competition tests on 28,000. With its files in the folder `data`, the same call makes a submission:
+#
+# ```python
+# run = tenfold.train(source="kaggle", data="data")
+# run.submission  # what you upload
+# run.score       # what to expect, since MNIST has the labels of the test digits
+# ```
+#
+# **[From a new Kaggle account to a score](kaggle.md)** has every step.
 
 # %% [markdown]
 # ## Where to go from here
 #
-# - `tenfold run` does all of this at once, on the competition's files if you have them. It writes a submission, a
-#   report and the models. See the [README](../README.md).
+# - `run.report()` shows the whole run as a page, and `tenfold run` does the same in a terminal. See the
+#   [README](../README.md).
 # - `tenfold app` opens a page to draw on, and shows the net's layers beside your digit.
 # - The [studies](studies/README.md) test claims found in public projects, about optimisers, nets and generated
 #   digits. Repeat one, change a line, and see whether you believe it.

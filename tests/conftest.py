@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -103,19 +102,13 @@ def in_process(*arguments: str | Path, cwd: Path, **environment: str) -> subproc
     with (
         contextlib.chdir(cwd),
         mock.patch.dict(os.environ, environment),
-        mock.patch.object(pool, "run_all", _run_all_here),
+        mock.patch.object(pool, "run_all", lambda tasks, workers, report: pool.run_in_turn(tasks, report)),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
         code = status([str(argument) for argument in arguments])
     torch.set_num_threads(1)  # a run sets its own number
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
-
-
-def _run_all_here(tasks: Iterable[pool.Task], workers: int, report: pool.Report) -> None:
-    for task in tasks:
-        if failed := pool.failure(task.name, partial(task.work, task.argument, report)):
-            raise failed
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

@@ -9,9 +9,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import pytest
 
 from tenfold.errors import BadInput, RunFailed
 from tenfold.orchestration.pool import STOP_SIGNALS, Report, Task, run_all
+
+Process = subprocess.Popen[bytes]
 
 HANG_S = 600  # only a hang takes longer than this, however busy the machine
 
@@ -96,18 +98,19 @@ def test_a_large_task_arrives_whole() -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[SpawnProcess], None]], list[SpawnProcess]]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Process], None]], list[Process]]:
     """A function that has something done to each process right after its start; it returns the list of processes."""
 
-    def after_start(action: Callable[[SpawnProcess], None]) -> list[SpawnProcess]:
-        start, processes = SpawnProcess.start, []
+    def after_start(action: Callable[[Process], None]) -> list[Process]:
+        start, processes = subprocess.Popen, []
 
-        def start_then_act(process: SpawnProcess) -> None:
-            start(process)
+        def start_then_act(*arguments: Any, **options: Any) -> Process:
+            process = start(*arguments, **options)
             processes.append(process)
             action(process)
+            return process
 
-        monkeypatch.setattr(SpawnProcess, "start", start_then_act)
+        monkeypatch.setattr(subprocess, "Popen", start_then_act)
         return processes
 
     return after_start
@@ -127,21 +130,21 @@ def test_a_stop_during_a_start_leaves_no_process_behind(stop: signal.Signals, st
         processes = started(lambda _: signal.raise_signal(stop))
         with pytest.raises(KeyboardInterrupt):
             run_all([Task("sleeper", sleep, tmp_path / "sleeper")], 1, lambda _: None)
-        assert [process.exitcode for process in processes] == [-signal.SIGKILL]
+        assert [process.returncode for process in processes] == [-signal.SIGKILL]
         assert {signal.getsignal(name) for name in STOP_SIGNALS} == {signal.default_int_handler}
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
 
 
+# As a person writes a script: without a `__main__` guard.
 DRIVER = """
 import sys
 from pathlib import Path
 from test_pool import sleep
 from tenfold.orchestration.pool import Task, run_all
 
-if __name__ == "__main__":
-    run_all([Task("sleeper", sleep, Path(sys.argv[1]))], 1, print)
+run_all([Task("sleeper", sleep, Path(sys.argv[1]))], 1, print)
 """
 
 
@@ -158,3 +161,95 @@ def test_no_worker_outlives_a_killed_driver(tmp_path: Path) -> None:
         driver.kill()
         driver.wait()
     wait_until(lambda: not is_alive(worker))
+
+
+PROCESS_IDS = """
+import os
+from test_pool import send_process_id
+from tenfold.orchestration.pool import Task, run_all
+
+print("started")
+reports = []
+run_all([Task(f"task {n}", send_process_id, n) for n in range(2)], 2, reports.append)
+assert sorted(n for n, _ in reports) == [0, 1] and len({os.getpid(), *(one for _, one in reports)}) == 3
+print("ended")
+"""
+AS_A_DAEMON = f"""
+import multiprocessing
+
+if __name__ == "__main__":
+    process = multiprocessing.get_context("spawn").Process(target=exec, args=({PROCESS_IDS!r}, {{}}), daemon=True)
+    process.start()
+    process.join()
+"""
+
+
+def run_program(arguments: list[str | Path], stdin: str = "") -> str:
+    """What Python prints that runs a program which can import this file."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, *arguments], input=stdin, env=environment, capture_output=True, text=True, timeout=HANG_S
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.mark.parametrize("program", [PROCESS_IDS, AS_A_DAEMON], ids=["script", "daemon"])
+def test_a_program_without_a_guard_starts_once(program: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(program)
+    assert run_program([tmp_path / "script.py"]) == "started\nended\n"
+
+
+def test_a_program_on_the_command_line_starts_once() -> None:
+    assert run_program(["-c", PROCESS_IDS]) == "started\nended\n"
+
+
+def test_a_program_from_stdin_starts_once() -> None:
+    """The processes leave the rest of it unread."""
+    assert run_program(["-"], PROCESS_IDS + "\nprint('the end')\n") == "started\nended\nthe end\n"
+
+
+def test_a_path_that_the_program_added_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "added_later.py").write_text("def report_one(argument, report):\n    report(1)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from added_later import report_one  # type: ignore[import-not-found]
+
+    reports: list[int] = []
+    run_all([Task("task", report_one, None)], 1, reports.append)
+    assert reports == [1]
+
+
+def test_without_any_process_this_one_does_the_work(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", None)  # as in a program that embeds Python
+    reports: list[tuple[int, int]] = []
+    run_all([Task(f"task {n}", send_process_id, n) for n in range(3)], 2, reports.append)
+    assert reports == [(n, os.getpid()) for n in range(3)]
+    assert capsys.readouterr().out.startswith("no process can be started (")
+
+
+def test_a_process_that_cannot_be_added_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those that work are stopped, since memory or the limit on processes is at its end."""
+    start, processes = subprocess.Popen, []
+
+    def only_once(*arguments: Any, **options: Any) -> Process:
+        if processes:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        processes.append(start(*arguments, **options))
+        return processes[0]
+
+    monkeypatch.setattr(subprocess, "Popen", only_once)
+    tasks = [Task(f"task {n}", sleep, tmp_path / str(n)) for n in range(2)]
+    with pytest.raises(RunFailed, match=r"^task 1: no process can be started \(Resource temporarily unavailable\); "):
+        run_all(tasks, 2, lambda _: None)
+    assert processes[0].returncode == -signal.SIGKILL
+
+
+def test_tasks_run_from_a_thread() -> None:
+    reports: list[tuple[int, int]] = []
+    thread = threading.Thread(target=run_all, args=([Task("task", send_process_id, 0)], 1, reports.append))
+    thread.start()
+    thread.join(HANG_S)
+    assert [argument for argument, _ in reports] == [0]

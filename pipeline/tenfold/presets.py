@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, Literal
+
+from tenfold.errors import BadInput
 
 Preset = Literal["smoke", "fast", "best"]
 
@@ -27,3 +30,15 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
         "cgan": {"cas_seeds": 3},
     },
 }
+
+
+def with_preset(preset: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a preset, overridden by those in `table`, as nested plain values. Raises BadInput."""
+    if preset not in PRESETS:
+        raise BadInput(f"preset: must be one of {', '.join(PRESETS)}, got {preset}")
+    merged = {**PRESETS[preset]}  # type: ignore[index]  # checked above
+    for name, value in table.items():
+        preset_value = merged.get(name)
+        both_tables = isinstance(value, Mapping) and isinstance(preset_value, Mapping)
+        merged[name] = {**preset_value, **value} if both_tables else value
+    return merged

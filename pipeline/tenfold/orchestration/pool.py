@@ -1,23 +1,24 @@
 """Where tasks run: each in a fresh process, several side by side.
 
 A task writes its results into the run's folder, so only progress comes back. One process per task bounds memory, and
-lets a killed task be named.
+lets a killed task be named. The processes are not those of `multiprocessing`, which import the caller's main module
+again: a script without a `__main__` guard would start itself over. Ours need nothing of it.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from functools import partial
+from itertools import chain, islice
+from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
 from tenfold.errors import BadInput, RunFailed
@@ -40,16 +41,25 @@ class Task:
 def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
     """Run the tasks, at most `workers` at a time; each is taken from `tasks` only when its turn comes.
 
-    The first failure stops the others. Raises RunFailed, or the BadInput that a task raised.
+    Where no process can be started at all, this one does the work, with equal results. The first failure stops the
+    others. Raises RunFailed, or the BadInput that a task raised.
     """
     waiting = iter(tasks)
-    running: dict[Connection, tuple[Task, BaseProcess]] = {}
+    running: dict[Connection, tuple[Task, subprocess.Popen[bytes]]] = {}
     try:
         while True:
             for task in islice(waiting, workers - len(running)):
-                with _stops_deferred():
-                    connection, process = _start(task.name)
-                    running[connection] = task, process
+                try:
+                    with _stops_deferred():
+                        connection, process = _start()
+                        running[connection] = task, process
+                except OSError as error:
+                    reason = f"no process can be started ({error.strerror or error})"
+                    if running:
+                        fix = "the same command continues (use fewer workers)"
+                        raise RunFailed(f"{task.name}: {reason}; {fix}") from error
+                    print(f"{reason}: this one does all the work, one training after the other")
+                    return run_in_turn(chain([task], waiting), report)
                 with suppress(*PEER_GONE):  # noticed below
                     connection.send(task)
             if not running:
@@ -60,7 +70,7 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
                 try:
                     kind, message = ready.recv()
                 except PEER_GONE:  # after its last message
-                    process.join()
+                    process.wait()
                     del running[ready]
                     _check_exit(task, process)
                     continue
@@ -70,8 +80,16 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
     finally:
         for _, process in running.values():
             process.kill()  # loses nothing: results appear whole or not at all
-        for _, process in running.values():
-            process.join()
+        for connection, (_, process) in running.items():
+            process.wait()
+            connection.close()
+
+
+def run_in_turn(tasks: Iterable[Task], report: Report) -> None:
+    """Run the tasks one after the other in this process. Raises as `run_all` does."""
+    for task in tasks:
+        if error := failure(task.name, partial(task.work, task.argument, report)):
+            raise error
 
 
 def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
@@ -89,22 +107,23 @@ def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
     return None
 
 
-def _start(name: str) -> tuple[Connection, BaseProcess]:
-    """A process that waits for its task.
-
-    The task is sent afterwards instead of passed as an argument. Arguments are written into a pipe whose other end
-    this process holds as well: if the new process were killed before it had read them, this one would wait forever.
-    """
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), name=name, daemon=True)
-    resource_tracker.ensure_running()  # its own start would unblock the signals again
+def _start() -> tuple[Connection, subprocess.Popen[bytes]]:
+    """A process that waits for its task at the other end of the connection. Raises OSError where none can start."""
+    ours, theirs = Pipe()
+    path = [entry for entry in sys.path if isinstance(entry, str)]  # notebooks add to theirs
+    program = f"import sys; sys.path[:] = {path!r}; from {__name__} import serve; serve({theirs.fileno()})"
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # inherited: only the driver reacts to a stop
     try:
-        process.start()
+        # No stdin: a script that Python reads from there goes on after this.
+        process = subprocess.Popen(
+            [sys.executable or "", "-c", program], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()]
+        )
+    except OSError:
+        ours.close()
+        raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    theirs.close()
+        theirs.close()
     return ours, process
 
 
@@ -131,8 +150,8 @@ def _stops_deferred() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _check_exit(task: Task, process: BaseProcess) -> None:
-    code = process.exitcode
+def _check_exit(task: Task, process: subprocess.Popen[bytes]) -> None:
+    code = process.returncode
     if code == -signal.SIGKILL:
         raise RunFailed(
             f"{task.name}: its process was killed, most likely because memory ran out; "
@@ -142,27 +161,28 @@ def _check_exit(task: Task, process: BaseProcess) -> None:
         raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
 
 
-def _work(connection: Connection) -> None:
-    _exit_with_parent()
-    with connection:
-        try:
-            task: Task = connection.recv()
-        except PEER_GONE:
-            return
-        error = failure(
-            task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record)))
-        )
-        if error:
-            connection.send(("failed", error))
+def serve(file_descriptor: int) -> None:
+    """Do the task that arrives at this end of a connection: all that a process of `run_all` does."""
+    connection = Connection(file_descriptor)
+    try:
+        task: Task = connection.recv()
+    except PEER_GONE:
+        return
+    _exit_with_peer(connection)
+    error = failure(task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record))))
+    if error:
+        connection.send(("failed", error))
 
 
-def _exit_with_parent() -> None:
-    """End this process as soon as its parent has ended, even by SIGKILL."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
+def _exit_with_peer(connection: Connection) -> None:
+    """End this process as soon as the one that started it has ended, even by SIGKILL.
+
+    After the task nothing more is sent, so all that can arrive is the end. The connection stays open until this
+    process ends, as long as it is watched.
+    """
 
     def watch() -> None:
-        wait([parent.sentinel])
+        wait([connection])
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
