@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.terminal import result
+
 
 def export(run: Path, /) -> None:
-    """Write the ONNX models of a finished run again; the same run gives the same bytes.
+    """Write a finished run's ONNX models again.
+
+    The same run gives the same bytes.
 
     Parameters
     ----------
@@ -25,4 +29,4 @@ def export(run: Path, /) -> None:
     cards = model_cards(settings, metrics, DataRecord.load(folder), folder.read_json(ENVIRONMENT))
     models = export_models(TrainedNets.load(folder, settings), metrics.temperature)
     write_models(run, models, cards)
-    print(f"written to {run}: {', '.join(models)}")
+    result(f"written to {run}: {', '.join(models)}")
