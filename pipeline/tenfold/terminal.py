@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 
 class Verbosity(IntEnum):
@@ -52,11 +52,21 @@ def console(stderr: bool = False) -> Console:
 
 def result(line: str, style: str = "") -> None:
     """Print a line that was asked for, also with --quiet. A terminal shows it in `style`, broken between words."""
-    out = console()
-    if out.is_terminal:
-        out.print(line, style=style)
+    if console().is_terminal:
+        from rich.text import Text
+
+        draw(Text(line, style))
     else:
         print(line, flush=True)
+
+
+def draw(*drawings: RenderableType, wrap: bool = True) -> None:
+    """Print what rich draws on standard output, one below the other. Without `wrap`, long lines stay whole."""
+    out = console()
+    with out.capture() as captured:
+        for drawing in drawings:
+            out.print(drawing, soft_wrap=not wrap)
+    print(captured.get(), end="", flush=True)  # a print appears above bars that are shown; a console's own output not
 
 
 def note(line: str) -> None:

@@ -41,7 +41,6 @@ from tenfold_onnx.contract import BadInput as BadModelInput
 KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
 
 
-
 def shown_default(value: object) -> str | None:
     """An option's default for its help, as it would be typed; None where there is nothing to say."""
     if value is None or value is False:
@@ -138,10 +137,10 @@ def status(tokens: list[str], app: App = command_line.meta) -> int:
         where = error.filename or "system"
         return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
     except ModuleNotFoundError as error:
-        sentence = missing_package(error)
-        if sentence is None:
+        missing = missing_package(error)
+        if missing is None:
             raise
-        return _fail(sentence, 2)
+        return _fail(missing, 2)
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "stopped; the same command continues", 130)
     return 0

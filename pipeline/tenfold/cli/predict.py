@@ -45,8 +45,9 @@ def predict(
 ) -> None:
     """Read the digits of CSV files, images and folders of images.
 
-    A CSV has the columns pixel0 ... pixel783, with or without label. One CSV gives a submission (ImageId,Label). Anything else gives one row per digit: image, label, probability.
-    Images without a digit are skipped and named on standard error; the exit code is then 2.
+    A CSV has the columns pixel0 ... pixel783, with or without label. One CSV gives a submission (ImageId,Label).
+    Anything else gives one row per digit: image, label, probability. Images without a digit are skipped and named on
+    standard error; the exit code is then 2.
 
     Parameters
     ----------

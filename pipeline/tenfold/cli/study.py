@@ -29,7 +29,8 @@ def study(
 ) -> None:
     """Test a published claim about the digits: a table, a plot, a verdict.
 
-    Without NAME, it writes the page about all claims. The same command again measures what is missing, cell by cell. A full study takes up to 45 minutes on two cores.
+    Without NAME, it writes the page about all claims. The same command again measures what is missing, cell by cell.
+    A full study takes up to 45 minutes on two cores.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tenfold.terminal import Verbosity, console, note, result, verbosity
+from tenfold.terminal import Verbosity, console, draw, note, result, verbosity
 
 if TYPE_CHECKING:
     from tenfold.evaluation.judge import Verdict
@@ -40,17 +40,19 @@ def show_next(commands: Sequence[tuple[str, str]]) -> None:
     """Print commands to go on with, each whole on a line of its own, and what each does; not with --quiet."""
     if verbosity() == Verbosity.QUIET:
         return
-    out = console()
-    if not out.is_terminal:
+    if not console().is_terminal:
         for line, purpose in commands:
             print(f"next: {line}  # {purpose}")
         return
+    from rich.text import Text
+
     width = max(len(line) for line, _ in commands)
-    beside = all(2 + width + 2 + len(purpose) <= out.width for _, purpose in commands)
-    out.print("\nNext", style="bold")
+    beside = all(4 + width + len(purpose) <= console().width for _, purpose in commands)
+    draw(Text("\nNext", "bold"))
     for line, purpose in commands:
-        out.print(f"  {line}", style="cyan", end="" if beside else "\n", soft_wrap=True)
-        out.print(f"{' ' * (width - len(line))}  {purpose}" if beside else f"    {purpose}", style="dim")
+        between = " " * (2 + width - len(line)) if beside else "\n    "
+        # Unwrapped: a command that a terminal itself breaks can still be copied whole.
+        draw(Text.assemble("  ", (line, "bold cyan"), between, (purpose, "dim")), wrap=False)
 
 
 def command(*words: str | Path) -> str:
@@ -70,6 +72,7 @@ def open_command(run: Path) -> str:
 
 def _draw_scores(metrics: RunMetrics) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     cv = metrics.cross_validation
     grid = Table.grid(padding=(0, 2))
@@ -83,14 +86,12 @@ def _draw_scores(metrics: RunMetrics) -> None:
     if metrics.judge_light:
         grid.add_row("light net alone", *_cells(metrics.judge_light))
     if metrics.generator:
-        agreement = f"{metrics.generator.agreement_mean:.1%}"
+        agreement = f"{100 * metrics.generator.agreement_mean:.1f} %"
         grid.add_row("generated digits", agreement, "read as the digit that was asked for")
-    out = console()
-    out.print()
-    out.print(grid)
+    draw("", grid)
     if not metrics.honest:
-        out.print("LEAKED: trained on test images with their labels; none of these scores means anything", style="red")
-    out.print()
+        draw(Text("LEAKED: trained on test images with their labels; none of these scores means anything", "bold red"))
+    draw("")
 
 
 def _cells(verdict: Verdict) -> tuple[str, str]:

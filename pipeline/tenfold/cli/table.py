@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tenfold.report.markdown import markdown
-from tenfold.terminal import console
+from tenfold.terminal import console, draw
 
 
 def show_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
@@ -13,6 +13,7 @@ def show_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.measure import Measurement
     from rich.table import Table
+    from rich.text import Text
 
     out = console()
     if not out.is_terminal:
@@ -21,41 +22,36 @@ def show_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     table = Table(*header, box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False)
     for line in lines:
         table.add_row(*line)
-    needed = Measurement.get(out, out.options.update(max_width=10_000), table).minimum  # no word broken
-    if needed <= out.width:
-        out.print(table)
+    if Measurement.get(out, out.options.update(max_width=10_000), table).minimum <= out.width:  # no word is broken
+        draw(table)
         return
     for title, *cells in lines:
-        out.print(f"{header[0]} {title}".strip(), style="bold")
-        for name, cell in zip(header[1:], cells, strict=True):
-            if cell:
-                out.print(f"  {name}: {cell}")
+        draw(Text(f"{header[0]} {title}".strip(), "bold"))
+        draw(*(f"  {name}: {cell}" for name, cell in zip(header[1:], cells, strict=True) if cell))
 
 
 def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and values in two columns; on a terminal, long values are broken between words."""
     from rich.table import Table
 
-    out = console()
     width = max(len(name) for name, _ in pairs)
-    if not out.is_terminal:
+    if not console().is_terminal:
         for name, value in pairs:
             print(f"{name:{width}}  {value}")
         return
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    for pair in pairs:
-        grid.add_row(*pair)
-    out.print(grid)
+    for name, value in pairs:
+        grid.add_row(name, value)
+    draw(grid)
 
 
 def show_page(text: str) -> None:
     """Print a page of Markdown, formatted on a terminal."""
     from rich.markdown import Markdown
 
-    out = console()
-    if out.is_terminal:
-        out.print(Markdown(text))
+    if console().is_terminal:
+        draw(Markdown(text))
     else:
         print(text, end="")

@@ -106,7 +106,8 @@ class Display:
             if share is None or left is None:
                 whole = Row(self._doing, None, clock(now - self._since))
             else:
-                whole = Row(self._doing, share, f"{share:.0%}, {clock(left)} left")
+                remaining = f"{clock(left)} left" if left >= 0.5 else "nearly done"
+                whole = Row(self._doing, share, f"{100 * share:.0f} %, {remaining}")
             return [whole, *(self._row(part, forecast, now) for part, _ in forecast.begun.values())]
 
     def _row(self, part: PartOfEpoch, forecast: Forecast, now: float) -> Row:
@@ -159,9 +160,9 @@ def _grid(rows: Sequence[Row]) -> Table:
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 1), expand=True)
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=16)  # as most names, so that the bars seldom change their length
     grid.add_column(ratio=1, min_width=8)
-    grid.add_column(no_wrap=True)
+    grid.add_column(no_wrap=True, min_width=25)
     for row in rows:
         bar = ProgressBar(total=1.0, completed=row.share or 0.0, pulse=row.share is None)
         grid.add_row(row.label, bar, row.note)
@@ -228,7 +229,7 @@ def _numbers(epoch: Epoch) -> str:
     if isinstance(epoch, GeneratorEpoch):
         return (
             f"discriminator loss {epoch.loss_discriminator:.3f}, generator loss {epoch.loss_generator:.3f}, "
-            f"variety {epoch.variety:.2f} of real digits'"
+            f"variety {epoch.variety:.2f} (real digits: 1)"
         )
     assert isinstance(epoch, ClassifierEpoch)
     accuracy = epoch.validation_accuracy

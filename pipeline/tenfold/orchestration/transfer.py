@@ -83,7 +83,9 @@ def run_parcel(parcel: Parcel, deliver: Callable[[Delivery], None]) -> None:
             run = RunFolder(Path(home))
             task = parcel.unpacked(run)
             outbox = _Outbox(run, name)
-            error = pool.failure(name, lambda: task.work(task.argument, lambda progress: deliver(outbox.delivery(progress))))
+            error = pool.failure(
+                name, lambda: task.work(task.argument, lambda progress: deliver(outbox.delivery(progress)))
+            )
             last = outbox.delivery(None, error)
 
     error = pool.failure(name, work)

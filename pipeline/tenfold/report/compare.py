@@ -73,7 +73,10 @@ def difference(run: Compared, other: Compared) -> Difference | None:
 
 
 def compare(paths: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
-    """Runs side by side: a table's header and lines. Raises BadInput where there are fewer than two, or one is unfinished."""
+    """Runs side by side: a table's header and lines.
+
+    Raises BadInput where there are fewer than two, or one is unfinished.
+    """
     if len(paths) < 2:
         raise BadInput("compare: needs two or more runs; name them one after the other")
     runs = [read(path) for path in paths]

@@ -113,7 +113,9 @@ def _wait_for_score(ledger: Ledger, attempt: Attempt, limits: Limits) -> None:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped waiting; it was submitted as {attempt.ref}") from None
     if submission is None:
-        result(f"submitted as {attempt.ref}; no score within {limits.score_s:g} s, `tenfold submissions` shows it later")
+        result(
+            f"submitted as {attempt.ref}; no score within {limits.score_s:g} s, `tenfold submissions` shows it later"
+        )
         return
     attempt = ledger.confirm(attempt, submission)
     if submission.status == "ERROR" or submission.score is None:

@@ -9,7 +9,6 @@ from typing import Final
 from digit_recognizer.client import Submission
 from tenfold.submit.ledger import LEDGER, Attempt, Ledger
 
-
 COLUMNS: Final = ("date", "submission", "run", "CV", "offline", "score", "status")
 
 

@@ -44,7 +44,8 @@ def fit_generator(
     """Train the pair on uint8 (N, 28, 28) and int64 (N,); return the averaged generator, in evaluation mode.
 
     `after_epoch` gets each epoch's record, a checkpoint, which `resume` continues from, and a PNG of digits drawn
-    from fixed z, one row per digit. `after_step` gets how far the epoch is. Raises Diverged when a loss becomes NaN or infinite.
+    from fixed z, one row per digit. `after_step` gets how far the epoch is. Raises Diverged when a loss becomes NaN or
+    infinite.
     """
     device, gan_loss = images.device, GAN_LOSSES[cgan.loss]
     torch.manual_seed(seeds.seed_of("cgan"))
