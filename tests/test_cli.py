@@ -48,7 +48,7 @@ def test_the_options_of_a_run_are_in_groups_with_the_basics_first(tmp_path: Path
     first = [option for option in next(iter(groups.values())) if option.startswith("--")]
     assert first == ["--preset", "--source", "--data", "--seed", "--out"]
     options = [option for names in groups.values() for option in names if option.startswith("--")]
-    assert len(options) == len(set(options)) > 60 and "Parameters" not in groups
+    assert len(options) == len(set(options)) > 50 and "Parameters" not in groups
     for prefix in ("--warp.", "--cgan.", "--light.", "--fit."):
         holding = [title for title, names in groups.items() if any(name.startswith(prefix) for name in names)]
         assert len(holding) == 1, "a concern is in one place"

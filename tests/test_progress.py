@@ -29,7 +29,7 @@ def part(task: str, number: int, share: float, seconds: float, epochs: int = 4) 
 
 
 def test_the_forecast_uses_times_by_kind_and_all_workers() -> None:
-    forecast = Forecast(PLANNED, workers=2)
+    forecast = Forecast(PLANNED, workers=2, now=0)
     assert forecast.seconds_left(0) is None and forecast.share_done(0) is None
     forecast.add(epoch("fold-0", 1, 10), now=0)
     assert forecast.seconds_left(0) == (3 * 10 + 4 * 10 + 2 * 10) / 2  # the light net counts like the kind seen
@@ -39,13 +39,13 @@ def test_the_forecast_uses_times_by_kind_and_all_workers() -> None:
 
 
 def test_no_training_is_faster_than_its_own_epochs() -> None:
-    forecast = Forecast(PLANNED[:1], workers=8)
+    forecast = Forecast(PLANNED[:1], workers=8, now=0)
     forecast.add(epoch("fold-0", 1, 10), now=0)
     assert forecast.seconds_left(0) == 30
 
 
 def test_nothing_is_left_at_the_end() -> None:
-    forecast = Forecast(PLANNED, workers=2)
+    forecast = Forecast(PLANNED, workers=2, now=0)
     for training in PLANNED:
         for number in range(training.epochs):
             forecast.add(epoch(training.name, number + 1, 5, training.epochs), now=0)
@@ -53,22 +53,32 @@ def test_nothing_is_left_at_the_end() -> None:
 
 
 def test_a_cluster_without_room_yet_has_a_forecast() -> None:
-    forecast = Forecast(PLANNED[:1], workers=0)
+    forecast = Forecast(PLANNED[:1], workers=0, now=0)
     forecast.add(epoch("fold-0", 1, 10), now=0)
     assert forecast.seconds_left(0) == 30
 
 
 def test_the_first_steps_of_the_first_epoch_give_a_forecast() -> None:
-    forecast = Forecast(PLANNED[:1], workers=1)
-    forecast.add_part(part("fold-0", 1, share=0.01, seconds=2), now=2)
-    assert forecast.seconds_left(2) is None, "too early: the first steps are slow"
-    forecast.add_part(part("fold-0", 1, share=0.25, seconds=5), now=5)
-    assert forecast.seconds_left(5) == pytest.approx(4 * 20 - 5)
-    assert forecast.share_done(5) == pytest.approx(5 / 80)
+    forecast = Forecast(PLANNED[:1], workers=1, now=0)
+    forecast.add_part(part("fold-0", 1, share=0.05, seconds=5), now=9)
+    assert forecast.seconds_left(9) is None, "too early: the first steps are slow"
+    forecast.add_part(part("fold-0", 1, share=0.25, seconds=9), now=13)
+    assert forecast.seconds_left(13) == pytest.approx(3.75 * 20)
+    assert forecast.share_done(13) == pytest.approx(9 / (9 + 75))
+
+
+def test_the_remaining_time_counts_down_while_a_worker_starts() -> None:
+    forecast = Forecast(PLANNED[:2], workers=1, now=0)
+    for number in (1, 2, 3, 4):
+        forecast.add_part(part("fold-0", number, share=0.5, seconds=5), now=10 * number)  # the first 5 s went by before
+        forecast.add(epoch("fold-0", number, 10), now=10 * number + 5)
+    assert forecast.seconds_left(45) == 5 + 4 * 10, "a process starts as slowly as the first did"
+    assert forecast.seconds_left(48) == 2 + 4 * 10
+    assert forecast.seconds_left(90) == 4 * 10, "a process that takes longer has not begun to train"
 
 
 def test_the_remaining_time_counts_down_between_reports() -> None:
-    forecast = Forecast(PLANNED[:1], workers=1)
+    forecast = Forecast(PLANNED[:1], workers=1, now=0)
     forecast.add(epoch("fold-0", 1, 10), now=0)
     left = [forecast.seconds_left(now) for now in range(0, 9)]
     assert left == [pytest.approx(30 - now) for now in range(0, 9)]
@@ -100,7 +110,7 @@ GENERATOR_EPOCH = GeneratorEpoch(
 
 
 NET_LINE = "fold-0: 4 epochs in 40 s, training loss 0.500, validation accuracy 99.00 %"
-GAN_LINE = "generator: 1 epoch in 3 s, discriminator loss 1.500, generator loss 0.250, variety 0.75 (real digits: 1)"
+GAN_LINE = "generator: 1 epoch in 3 s, discriminator loss 1.500, generator loss 0.250, variety 0.75"
 LINES = [([epoch("fold-0", number, 10) for number in (1, 2, 3, 4)], NET_LINE), ([GENERATOR_EPOCH], GAN_LINE)]
 
 
@@ -139,8 +149,8 @@ with Display() as display:
     time.sleep(0.5)
     note("a note that comes while the bars are shown, and is too long for a narrow terminal")
     display.train([Planned("fold-0", "net", 1), Planned("light", "light", 1)], [], 1)
-    for step in range(1, 5):
-        display.report(PartOfEpoch("fold-0", 1, 1, step / 4, step * 10.0))
+    for step in range(1, 6):
+        display.report(PartOfEpoch("fold-0", 1, 1, step / 5, step * 8.0))
         time.sleep(0.4)
     display.report(ClassifierEpoch(task="fold-0", epoch=1, epochs=1, seconds=40, loss=0.5, validation_accuracy=0.99))
     time.sleep(0.4)

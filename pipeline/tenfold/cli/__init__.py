@@ -76,6 +76,7 @@ command_line.register_install_completion_command(
 )
 for flag in ("--help", "--version"):
     command_line[flag].group = OPTIONS
+command_line.meta.suppress_keyboard_interrupt = False
 
 
 @command_line.meta.default

@@ -72,10 +72,9 @@ class Display:
 
     def train(self, planned: Iterable[Planned], done: Iterable[Epoch], workers: int) -> None:
         """Show the `planned` trainings from here on; epochs of an earlier start are `done`."""
-        forecast, now = Forecast(planned, workers), time.monotonic()
-        for epoch in done:
-            forecast.add(epoch, now)
-        forecast.begun.clear()  # those of an earlier start have to start again
+        now = time.monotonic()
+        forecast = Forecast(planned, workers, now)
+        forecast.resume(done)
         with self._lock:
             self._doing, self._since, self._forecast = "training", now, forecast
         if self._bars:
@@ -229,7 +228,7 @@ def _numbers(epoch: Epoch) -> str:
     if isinstance(epoch, GeneratorEpoch):
         return (
             f"discriminator loss {epoch.loss_discriminator:.3f}, generator loss {epoch.loss_generator:.3f}, "
-            f"variety {epoch.variety:.2f} (real digits: 1)"
+            f"variety {epoch.variety:.2f}"
         )
     assert isinstance(epoch, ClassifierEpoch)
     accuracy = epoch.validation_accuracy
