@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import COMMANDS, SMOKE, few_digits, in_process, refused, succeeded, tenfold
+from conftest import COMMANDS, HANG_S, SMOKE, few_digits, in_process, refused, succeeded, tenfold
 
 from digit_recognizer import rows
+from tenfold.presets import PRESETS
 
 
 def test_a_refusal_is_the_same_from_a_shell(tmp_path: Path) -> None:
@@ -21,11 +22,75 @@ def test_a_refusal_is_the_same_from_a_shell(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, refused("run", "--folds", "1", cwd=tmp_path))
 
 
-def test_help_lists_the_commands(tmp_path: Path) -> None:
-    text = succeeded(in_process("--help", cwd=tmp_path))
-    assert {"run", "predict", "submit", "app"} <= set(COMMANDS)
-    for command in COMMANDS:
-        assert re.search(rf"^│ {command} ", text, re.MULTILINE)
+def panels(text: str) -> dict[str, list[str]]:
+    """The titles of a help page's panels, with the first word of each entry."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if title := re.match(r"╭─ (.*?) ─+╮", line):
+            found[title[1]] = []
+        elif entry := re.match(r"│ [ *] ?(\S+)|│ (\S+)", line):
+            found[list(found)[-1]].append(entry[1] or entry[2])
+    return found
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"]])
+def test_help_lists_the_commands_in_groups(arguments: list[str], tmp_path: Path) -> None:
+    text = succeeded(in_process(*arguments, cwd=tmp_path))
+    groups = panels(text)
+    assert list(groups) == ["Train", "Use the models", "Kaggle", "Learn", "Options"]
+    listed = [command for group, names in groups.items() if group != "Options" for command in names]
+    assert sorted(command for command in listed if command in COMMANDS) == sorted(COMMANDS)
+    assert "Begin with tenfold run" in " ".join(text.split("╭")[0].split())
+
+
+def test_the_options_of_a_run_are_in_groups_with_the_basics_first(tmp_path: Path) -> None:
+    groups = panels(succeeded(in_process("run", "--help", cwd=tmp_path, COLUMNS="100")))
+    first = [option for option in next(iter(groups.values())) if option.startswith("--")]
+    assert first == ["--preset", "--source", "--data", "--seed", "--out"]
+    options = [option for names in groups.values() for option in names if option.startswith("--")]
+    assert len(options) == len(set(options)) > 50 and "Parameters" not in groups
+    for prefix in ("--warp.", "--cgan.", "--light.", "--fit."):
+        holding = [title for title, names in groups.items() if any(name.startswith(prefix) for name in names)]
+        assert len(holding) == 1, "a concern is in one place"
+
+
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS), ["gan", "fit"]], ids=" ".join)
+def test_help_breaks_no_word_at_60_columns(command: list[str], tmp_path: Path) -> None:
+    def words(columns: int) -> set[str]:
+        text = succeeded(in_process(*command, "--help", cwd=tmp_path, COLUMNS=str(columns)))
+        assert max(map(len, text.splitlines())) <= columns
+        return set(re.findall(r"[\w-]*\w", text))
+
+    assert words(60) == words(200)
+
+
+def test_quiet_and_verbose_go_with_every_command(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for line in (["--quiet", "score", "missing.csv"], ["score", "missing.csv", "--quiet"]):
+        assert "missing.csv" in refused(*line, cwd=tmp_path)
+    loud = in_process("score", "missing.csv", "--verbose", cwd=tmp_path)
+    assert loud.returncode == 2 and loud.stderr.startswith("Traceback")
+    assert loud.stderr.splitlines()[-1].startswith("tenfold: missing.csv")
+    assert "--quiet and --verbose" in refused("score", "missing.csv", "--quiet", "--verbose", cwd=tmp_path)
+
+
+def test_completion_is_installed_and_needs_no_python(tmp_path: Path) -> None:
+    done = tenfold("--install-completion", cwd=tmp_path, HOME=str(tmp_path), SHELL="/bin/bash")
+    assert done.returncode == 0, done.stderr
+    (script,) = (path for path in tmp_path.rglob("*") if path.name == "tenfold")
+    program = f"""
+source {shlex.quote(str(script))}
+complete_line() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _tenfold; echo "${{COMPREPLY[@]}}"; }}
+complete_line tenfold ru
+complete_line tenfold run --cgan.z
+complete_line tenfold run --preset ""
+"""
+    answers = subprocess.run(
+        ["/bin/bash", "-c", program], capture_output=True, text=True, env={"PATH": "/nowhere"}, timeout=HANG_S
+    )
+    commands, options, presets = answers.stdout.splitlines()
+    assert commands.split() == ["run"] and options.split() == ["--cgan.z-dim"]
+    assert presets.split() == list(PRESETS), "without any other program"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -84,6 +149,9 @@ REFUSALS = [
     ("score missing.csv", ["missing.csv"]),
     ("score", ["SUBMISSION"]),
     ("nonsense", ['"nonsense"']),
+    ("runn", ['Did you mean "run"?', "`tenfold --help`"]),
+    ("submision", ['Did you mean "submissions"?']),
+    ("gan scor runs", ['Did you mean "score"?']),
 ]
 
 

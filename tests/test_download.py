@@ -45,7 +45,7 @@ def test_the_zip_arrives(kaggle: Kaggle, tmp_path: Path, whole: bytes) -> None:
     kaggle.archive = whole
     done = kaggle.tenfold("download", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("downloaded data/digit-recognizer.zip; `tenfold run --source kaggle")
+    assert done.stdout.startswith("downloaded data/digit-recognizer.zip\nnext: tenfold run --source kaggle --data data")
     assert (tmp_path / "data" / "digit-recognizer.zip").read_bytes() == whole
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["digit-recognizer.zip"]
 

@@ -29,7 +29,7 @@ FLOORS = (
     {"models", "submit"},
     {"storage"},
     {"settings", "presets"},
-    {"errors", "seeds"},
+    {"errors", "seeds", "terminal", "extras"},
 )
 FLOOR_OF = {layer: number for number, floor in enumerate(FLOORS) for layer in floor}
 LIGHT_MODULES = ["tenfold", "digit_recognizer.submission", "tenfold.settings", "tenfold.presets", "tenfold.cli"]

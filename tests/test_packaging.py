@@ -39,7 +39,7 @@ def test_every_package_folder_is_listed_for_the_wheel() -> None:
 def test_the_base_installation_does_not_require_torch() -> None:
     requirements = importlib.metadata.requires("tenfold") or []
     base = sorted(line.split(">")[0] for line in requirements if "extra ==" not in line)
-    assert base == ["cyclopts", "numpy", "onnxruntime", "pillow"]
+    assert base == ["cyclopts", "numpy", "onnxruntime", "pillow", "rich"]
 
 
 def test_the_release_uses_existing_options() -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from digit_recognizer import rows
 from tenfold.cli import status
+from tenfold.extras import install_command
 from tenfold_onnx import BadInput, Classifier, Generator
 from tenfold_onnx.images import read_image
 
@@ -62,6 +63,7 @@ def test_the_command_works_without_torch(finished_run: Path, tmp_path: Path) -> 
     (tmp_path / "test.csv").write_bytes(rows.render(few_digits(3).images))
     program = f"""
 from tenfold.cli import status
+from tenfold.extras import install_command
 assert status(["predict", {str(tmp_path / "test.csv")!r}]) == 0
 assert status(["generate", "0123456789", "--out", {str(tmp_path / "drawn.csv")!r}]) == 0
 assert status(["generate", "42", "--out", {str(tmp_path / "drawn.png")!r}]) == 0
@@ -71,7 +73,7 @@ assert status(["run"]) == 2
     done = run_without_torch(program, finished_run)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ImageId,Label\n1,")
-    assert done.stderr == "tenfold: torch is not installed; pip install 'tenfold[train]'\n"
+    assert done.stderr == f"tenfold: torch is not installed; {install_command('train')}\n"
     images, labels = rows.read_csv(tmp_path / "drawn.csv", labelled=True)
     assert labels is not None and labels.tolist() == list(range(10)) and images.any()
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")

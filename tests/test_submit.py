@@ -327,7 +327,7 @@ def test_a_late_score_is_no_failure_and_is_shown_later(kaggle: Kaggle, home: Pat
     (home / "submissions.json").rename(run / "submissions.json")
     listed = kaggle.call("submissions", cwd=home)
     assert listed.returncode == 0, listed.stderr
-    header, row = (line.split() for line in listed.stdout.splitlines())
+    header, _, row = (line.replace("|", " ").split() for line in listed.stdout.splitlines())
     assert header == ["date", "submission", "run", "CV", "offline", "score", "status"]
     assert row[2:] == ["100", "mine", "-", "-", "0.99650", "COMPLETE"]  # after day and hour
     assert [attempt["score"] for attempt in stored_attempts(run)] == [0.9965]

@@ -19,7 +19,7 @@ from tenfold.models.weights import load_classifier, save_weights
 from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute, Fit, Net, Warp
 from tenfold.storage.completion import finished
-from tenfold.storage.epoch_log import Epoch
+from tenfold.storage.epoch_log import Epoch, PartOfEpoch
 from tenfold.storage.npz import read_npz
 from tenfold.storage.run_folder import CLASSIFIER, DIVERGED, GENERATOR, GRIDS, RATE_CUTS, VALIDATION, RunFolder
 from tenfold.training.muon import Muon
@@ -109,9 +109,10 @@ def test_a_net_starts_from_given_weights(classifier: ClassifierTask, tmp_path: P
 
 
 def test_a_finished_training_leaves_its_results(generator: GeneratorTask, classifier: ClassifierTask) -> None:
-    epochs: list[Epoch] = []
-    fit_generator_task(generator, epochs.append)
-    fit_classifier_task(classifier, epochs.append)
+    reported: list[Epoch | PartOfEpoch] = []
+    fit_generator_task(generator, reported.append)
+    fit_classifier_task(classifier, reported.append)
+    epochs = [progress for progress in reported if isinstance(progress, Epoch)]
     assert is_trained(generator.folder) and is_trained(classifier.folder)
     assert (generator.folder / GRIDS / "epoch-001.png").read_bytes().startswith(b"\x89PNG")
     probs = read_npz(classifier.folder / VALIDATION, ("validation",), "")["validation"]
@@ -156,9 +157,26 @@ def test_a_diverged_training_resumes_once_its_rates_are_cut(
             fit_classifier_task(task, ignore)
     assert add_rate_cut(task.folder, 0.5) and not add_rate_cut(task.folder, 0.5)
     assert rate_cuts(task.folder) == (RateCut(1, 0.5),)
-    epochs: list[Epoch] = []
-    fit_classifier_task(task, epochs.append)
-    assert [epoch.epoch for epoch in epochs] == [2, 3]
+    reported: list[Epoch | PartOfEpoch] = []
+    fit_classifier_task(task, reported.append)
+    assert [progress.epoch for progress in reported if isinstance(progress, Epoch)] == [2, 3]
+
+
+def test_a_training_reports_how_far_an_epoch_is(
+    generator: GeneratorTask, classifier: ClassifierTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tenfold.training.task_folder.REPORT_EVERY_S", 0.0)
+    reported: list[Epoch | PartOfEpoch] = []
+    fit_generator_task(generator, reported.append)
+    fit_classifier_task(classifier, reported.append)
+    for name in ("generator", "net"):
+        own = [progress for progress in reported if progress.task == name]
+        parts = [progress for progress in own if isinstance(progress, PartOfEpoch)]
+        places = [progress.epoch - 1 + (progress.share if isinstance(progress, PartOfEpoch) else 1) for progress in own]
+        assert parts and places == sorted(places), "in the order of the steps, each epoch's end last"
+        assert all(0 < part.share <= 1 and part.epochs == own[-1].epochs for part in parts)
+    logged = generator.run.epoch_log.read()
+    assert logged == [progress for progress in reported if isinstance(progress, Epoch)], "the log has epochs alone"
 
 
 @pytest.mark.parametrize("content", [b"", b"[", b"[1]", b'[{"factor": 0.5}]', b"3"])

@@ -100,8 +100,9 @@ def epochs(path: Path) -> list[Epoch]:
 
 def test_a_remote_training_leaves_the_same_bytes_and_log(remote: Tasks, local: Path, tmp_path: Path) -> None:
     for task in (remote.generator, remote.net):
-        *after_epochs, last = run_remotely(task)
-        assert all(delivery.epoch for delivery in after_epochs) and last.epoch is None and last.failure is None
+        *others, last = run_remotely(task)
+        assert others and all(delivery.progress for delivery in others)
+        assert last.progress is None and last.failure is None
         assert finished(task.argument.folder) is not None
     assert files(tmp_path / "remote") == files(local) and CHECKPOINT not in files(local)
     assert epochs(tmp_path / "remote") == epochs(local)
@@ -111,9 +112,11 @@ def test_a_lost_training_resumes_from_its_last_delivery(remote: Tasks, local: Pa
     run_remotely(remote.generator)
     deliveries: list[Delivery] = []
     transfer.run_parcel(transfer.pack(remote.net), deliveries.append)
-    deliveries[0].accept(remote.net.argument.run)  # the others were lost with their node
+    first = next(delivery for delivery in deliveries if isinstance(delivery.progress, Epoch))
+    first.accept(remote.net.argument.run)  # the others were lost with their node
     assert CHECKPOINT in files(tmp_path / "remote")
-    assert [delivery.epoch.epoch for delivery in run_remotely(remote.net) if delivery.epoch] == [2]
+    reported = [delivery.progress for delivery in run_remotely(remote.net)]
+    assert [progress.epoch for progress in reported if isinstance(progress, Epoch)] == [2]
     assert files(tmp_path / "remote") == files(local)
     assert epochs(tmp_path / "remote") == epochs(local)
 

@@ -17,7 +17,7 @@ from digit_recognizer.limits import check_limit
 
 
 class NotInstalled(RuntimeError):
-    """The `kaggle` command is missing; the message says how to install it."""
+    """The `kaggle` command is missing."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def call(*arguments: str, limit_s: float) -> Result:
     check_limit("limit_s", limit_s)
     executable = Path(sys.executable).parent / ("kaggle.exe" if sys.platform == "win32" else "kaggle")
     if not executable.is_file():
-        raise NotInstalled("the kaggle command is not installed beside this Python; pip install 'tenfold[kaggle]'")
+        raise NotInstalled("the kaggle command is not installed beside this Python")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     with subprocess.Popen(
         [str(executable), "-W", *arguments],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,14 +26,14 @@ from tenfold.models.export import MODELS, export_models, write_models
 from tenfold.models.weights import TrainedNets
 from tenfold.orchestration import pool, warm_start
 from tenfold.orchestration.plan import Plan
-from tenfold.orchestration.progress import watched
+from tenfold.orchestration.progress import Display
 from tenfold.orchestration.warm_start import Parent, load_parent
 from tenfold.report import generator_film
 from tenfold.report.page import FinishedRun, Pictures, write_report
 from tenfold.settings import Settings
 from tenfold.sources.load import load_sources, resolve_source
 from tenfold.storage.completion import finish, finished
-from tenfold.storage.epoch_log import elapsed_seconds, seconds_by_stage
+from tenfold.storage.epoch_log import Epoch, PartOfEpoch, elapsed_seconds, seconds_by_stage
 from tenfold.storage.lock import hold
 from tenfold.storage.run_folder import (
     DATA,
@@ -41,11 +41,12 @@ from tenfold.storage.run_folder import (
     METRICS,
     OOF,
     PICTURES,
-    REPORT,
     SUBMISSION,
+    TENSORBOARD,
     TEST_PROBABILITIES,
     RunFolder,
 )
+from tenfold.terminal import note
 from tenfold.training import device
 from tenfold.training.task_folder import add_rate_cut, rate_cuts
 
@@ -84,13 +85,16 @@ def run(
     same call resumes.
     """
     started = time.monotonic()
-    parent = load_parent(settings)
-    digits, test, record, notes = load_digits(settings, parent)  # before anything is written
-    with hold(path, settings, fresh) as folder:
+    with ExitStack() as stack:
+        display = stack.enter_context(Display())
+        display.step("reading the digits")
+        parent = load_parent(settings)
+        digits, test, record, notes = load_digits(settings, parent)  # before anything is written
+        folder = stack.enter_context(hold(path, settings, fresh))
         plan = Plan(settings, folder, only)
         if finished(path) is not None and plan.is_done():
-            print(f"{path} is complete already; --fresh reruns it")
-            return _summarise(path, load_run_metrics(folder))
+            note(f"{path} is complete already; --fresh reruns it")
+            return load_run_metrics(folder)
         record_digits(folder, record, notes)
         fold_of = stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
         plan.require_full_batches(fold_of)
@@ -98,7 +102,7 @@ def run(
             warm_start.guard(parent, digits, fold_of, test)
         if cut_rates is not None:
             _add_rate_cuts(plan, cut_rates)
-        with training(plan, tensorboard=tensorboard, cluster=cluster) as run_round:
+        with training(plan, display, tensorboard=tensorboard, cluster=cluster) as run_round:
             started -= elapsed_seconds(folder.epoch_log.read())  # so that the total includes earlier attempts
             run_round(plan.fold_generator_tasks(digits, fold_of))
             run_round(plan.net_tasks(digits, fold_of, parent))
@@ -106,28 +110,41 @@ def run(
                 return None
             test = judge.with_labels(test, settings.data)  # for scores only, once everything is chosen
             run_round(plan.scoring_tasks(test))
-        return _summarise(path, _evaluate_and_export(plan, digits, fold_of, test, record, started))
+        return _evaluate_and_export(plan, display, digits, fold_of, test, record, started)
 
 
 def _evaluate_and_export(
-    plan: Plan, digits: Digits, fold_of: npt.NDArray[np.int64], test: Digits, record: DataRecord, started: float
+    plan: Plan,
+    display: Display,
+    digits: Digits,
+    fold_of: npt.NDArray[np.int64],
+    test: Digits,
+    record: DataRecord,
+    started: float,
 ) -> RunMetrics:
     """From trained nets to a submission, models, metrics and the report."""
     settings, folder = plan.settings, plan.folder
+    display.step("calibrating on the cross-validation")
     nets = TrainedNets.load(folder, settings)
     # oof: out-of-fold predictions. temperature: makes the probabilities match the accuracy.
     oof, temperature = out_of_fold(folder, digits, fold_of, settings.nets)
+    display.step("exporting the models")
     models = export_models(nets, temperature)
     write_models(folder.path, models)  # for the predictions below; written again with model cards at the end
+    display.step("predicting the test digits")
     predicted = write_submission(folder, test, nets.ensemble, temperature)
+    predicted_light = predict_light(folder, test)
+    display.step("scoring the generator")
+    quality = score_generator(folder, settings, nets.light, nets.generator, digits, test)
+    display.step("drawing the report")
     epochs = folder.epoch_log.read()
     metrics = RunMetrics(
         source=settings.data.source,
         honest=record.overlap.honest,
         cross_validation=oof.cross_validation(),
         judge=judge.verdict(predicted, test),
-        judge_light=judge.verdict(predict_light(folder, test), test),
-        generator=score_generator(folder, settings, nets.light, nets.generator, digits, test),
+        judge_light=judge.verdict(predicted_light, test),
+        generator=quality,
         temperature=temperature,
         collapsed=tuple(plan.collapsed()),
         overlap=record.overlap,
@@ -163,30 +180,45 @@ def record_digits(folder: RunFolder, record: DataRecord, notes: Iterable[str]) -
                 f"{folder.path}: was started on other digits ({earlier.train_rows:,} to train, "
                 f"{earlier.test_rows:,} to test); restore those files, give another --out, or use --fresh"
             )
-    for note in notes:
-        print(note)
+    for line in notes:
+        note(line)
     record.save(folder)
 
 
 @contextmanager
-def training(plan: Plan, *, tensorboard: bool = False, cluster: Cluster | None = None) -> Iterator[RunRound]:
+def training(
+    plan: Plan, display: Display, *, tensorboard: bool = False, cluster: Cluster | None = None
+) -> Iterator[RunRound]:
     """Inside `with`: a function that does one round of a plan's trainings, here or on the nodes of a cluster."""
     for sentence in plan.prepare():
-        print(sentence)
-    earlier = plan.folder.epoch_log.read()
+        note(sentence)
+    planned, earlier = plan.planned(), plan.folder.epoch_log.read()
+    names = {training.name for training in planned}
+    done = [epoch for epoch in earlier if epoch.task in names]
     if earlier:
-        print(
+        note(
             f"{plan.folder.path} continues; {len(earlier)} epochs of training so far, {elapsed_seconds(earlier):.0f} s"
         )
     compute = plan.settings.compute
-    at_once = cluster.capacity(compute) if cluster else compute.workers
-    with watched(plan.planned(), plan.folder, at_once, tensorboard) as show_epoch:
+    display.train(planned, done, cluster.capacity(compute) if cluster else compute.workers)
+    with ExitStack() as stack:
+        event_files = None
+        if tensorboard:
+            from tenfold.orchestration.tensorboard import EventFiles
+
+            event_files = stack.enter_context(EventFiles(plan.folder.path / TENSORBOARD, done))
+
+        def report(progress: Epoch | PartOfEpoch) -> None:
+            display.report(progress)
+            if event_files and isinstance(progress, Epoch):
+                event_files.epoch(progress)
+
         if cluster:
-            yield lambda tasks: cluster.run_all(tasks, compute, show_epoch)
+            yield lambda tasks: cluster.run_all(tasks, compute, report)
         else:
-            yield lambda tasks: pool.run_all(tasks, compute.workers, show_epoch)
+            yield lambda tasks: pool.run_all(tasks, compute.workers, report)
     for name in plan.collapsed():
-        print(f"{name} has collapsed: no net learns from its digits, which vary too little")
+        note(f"{name} has collapsed: no net learns from its digits, which vary too little")
 
 
 def _add_rate_cuts(plan: Plan, factor: float) -> None:
@@ -196,12 +228,4 @@ def _add_rate_cuts(plan: Plan, factor: float) -> None:
     names = [folder.name for folder in plan.folders() if add_rate_cut(folder, factor)]
     if not names:
         raise BadInput(f"cut-rates: no training of {plan.folder.path} was stopped by its loss; omit the option")
-    print(f"learning rates times {factor} from the last good checkpoint on: {', '.join(names)}")
-
-
-def _summarise(path: Path, metrics: RunMetrics) -> RunMetrics:
-    """Print the results of a run."""
-    for sentence in metrics.sentences():
-        print(sentence)
-    print(f"written to {path}: {SUBMISSION}, {REPORT}, {', '.join(MODELS)}")
-    return metrics
+    note(f"learning rates times {factor} from the last good checkpoint on: {', '.join(names)}")

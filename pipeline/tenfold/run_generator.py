@@ -18,6 +18,7 @@ from tenfold.evaluation.results import score_generator
 from tenfold.models.export import write_models
 from tenfold.models.weights import load_generator, load_light
 from tenfold.orchestration.plan import Plan
+from tenfold.orchestration.progress import Display
 from tenfold.orchestration.warm_start import load_parent
 from tenfold.report import generator_film
 from tenfold.run import load_digits, run, training
@@ -41,8 +42,6 @@ def fit_final_generator(settings: Settings, path: Path, fresh: bool = False) -> 
     card = common_card(settings.data.source, record, folder.read_json(ENVIRONMENT))
     write_models(path, {GENERATOR_ONNX: model}, {GENERATOR_ONNX: card})
     generator_film.write(folder, cgan, folder.epoch_log.read())
-    beside = f"{generator_film.FILM}, {generator_film.NETWORKS}, curves"
-    print(f"written to {path}: {GENERATOR_ONNX}; to {folder.generator}: {beside}")
 
 
 def score_final_generator(path: Path, seeds: int) -> Quality:
@@ -54,7 +53,7 @@ def score_final_generator(path: Path, seeds: int) -> Quality:
     settings = RunFolder(path).settings()
     parent = load_parent(settings)
     digits, test, record, _ = load_digits(settings, parent)
-    with hold(path, settings, fresh=False) as folder:
+    with Display() as display, hold(path, settings, fresh=False) as folder:
         if not is_trained(folder.generator):
             raise BadInput(f"{folder.generator}: holds no generator; fit one with `tenfold gan fit --out {path}`")
         if DataRecord.load(folder).train_sha256 != record.train_sha256:
@@ -64,9 +63,10 @@ def score_final_generator(path: Path, seeds: int) -> Quality:
         settings = replace(settings, cgan=replace(settings.cgan, cas_seeds=seeds if test.labels is not None else 0))
         plan = Plan(settings, folder, frozenset({folder.light.name, *(folder.cas(seed).name for seed in range(seeds))}))
         fold_of = stratified(digits, settings.folds, settings.seed, settings.cgan.reserve)
-        with training(plan) as run_round:
+        with training(plan, display) as run_round:
             run_round(plan.net_tasks(digits, fold_of, parent))
             run_round(plan.scoring_tasks(test))
+        display.step("scoring the generator")
         generator = load_generator(folder.generator / GENERATOR, settings.cgan)
         quality = score_generator(folder, settings, load_light(folder, settings), generator, digits, test)
         if quality is None:

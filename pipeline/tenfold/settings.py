@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args, get_type_hints
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from tenfold.errors import BadInput
 
@@ -24,6 +24,18 @@ Precision = Literal["auto", "fp32", "bf16"]
 Loss = Literal["non-saturating", "least-squares", "hinge"]
 Collapsed = Literal["stop", "leave-out"]
 Section = TypeVar("Section")
+
+# Panels of `tenfold run --help`, in this order.
+BASICS: Final = Parameter(group=Group.create_ordered("Basics"))
+DATA: Final = Parameter(group=Group.create_ordered("Data, folds and overlap"))
+WARPS: Final = Group.create_ordered("Warps: random changes to each training digit")
+CLASSIFIER: Final = Group.create_ordered("Classifier")
+LIGHT: Final = Group.create_ordered("Light net: a single one for other programs")
+CGAN: Final = Group.create_ordered("cGAN: draws further training digits")
+FINAL_GENERATOR: Final = Group.create_ordered("Final generator: for other programs")
+COMPUTE: Final = Parameter(group=Group.create_ordered("Compute"))
+CONTINUING: Final = Parameter(group=Group.create_ordered("Continuing, fine-tuning and partial runs"))
+FILES: Final = Parameter(group=Group.create_ordered("Settings and logs"))
 
 CAS_EPOCHS: Final = 5  # of a net that learns from generated digits alone
 MAX_BATCH: Final = 2**20  # digits; a larger number is a typo
@@ -86,14 +98,15 @@ def _require(ok: bool, option: str, expected: str, value: object) -> None:
 class Data:
     """Where the digits come from."""
 
-    source: Source = "auto"
+    source: Annotated[Source, BASICS] = "auto"
     """Kaggle's files with MNIST beside them, MNIST, or a built-in sample of it; auto takes the best it finds."""
-    data: Path = Path("data")
+    data: Annotated[Path, BASICS] = Path("data")
     """Folder with digit-recognizer.zip, its CSVs or MNIST/raw; or the zip itself."""
-    overlap: OverlapPolicy = "honest"
+    overlap: Annotated[OverlapPolicy, DATA] = "honest"
     """honest: train on nothing that occurs in the test set. allow: train on everything, and be marked as leaked."""
 
 
+@Parameter(group=WARPS)
 @dataclass(frozen=True)
 class Warp(_Ranged):
     """Random geometric augmentation, drawn anew for every digit of every batch."""
@@ -111,6 +124,7 @@ class Warp(_Ranged):
     """Standard deviation of the smooth random displacement, pixels; 0 turns it off."""
 
 
+@Parameter(group=CLASSIFIER)
 @dataclass(frozen=True)
 class Net(_Ranged):
     """The classifier: a 5x5 convolution with stride 2, then 3x3 convolutions, then global max pooling."""
@@ -122,6 +136,7 @@ class Net(_Ranged):
     """Test-time augmentation: average over the image and its shifts by this many pixels; 0 for none."""
 
 
+@Parameter(group=CLASSIFIER)
 @dataclass(frozen=True)
 class Fit(_Ranged):
     """How the classifier is trained: by Muon and AdamW; the rate rises, then falls to 0; the weights are averaged."""
@@ -147,6 +162,7 @@ class Fit(_Ranged):
     """Decay per step of the averaged weights; the average is what predicts."""
 
 
+@Parameter(group=LIGHT)
 @dataclass(frozen=True)
 class Light(_Ranged):
     """The single net for other programs, fitted on all training digits with the settings of `fit`."""
@@ -158,6 +174,7 @@ class Light(_Ranged):
     """Passes over all training digits."""
 
 
+@Parameter(group=CGAN)
 @dataclass(frozen=True)
 class Cgan(_Ranged):
     """The conditional GAN that draws further training digits."""
@@ -209,6 +226,7 @@ class Cgan(_Ranged):
         _require(ok, "cgan.reserve", "0, since --cgan.share 0 asks for no generated digits", self.reserve)
 
 
+@Parameter(group=FINAL_GENERATOR)
 @dataclass(frozen=True)
 class FinalGenerator(_Ranged):
     """The generator for other programs, fitted on all training digits with the settings of `cgan`."""
@@ -223,13 +241,13 @@ class FinalGenerator(_Ranged):
 class Compute(_Ranged):
     """What it runs on. Recorded, since only equal values give identical results."""
 
-    device: Device = "auto"
+    device: Annotated[Device, COMPUTE] = "auto"
     """auto takes CUDA, then MPS, then the CPU."""
-    precision: Precision = "auto"
+    precision: Annotated[Precision, COMPUTE] = "auto"
     """Training precision; auto takes bf16 if the processor supports it directly. Predictions are always fp32."""
-    workers: int = _ranged(0, low=0, high=256)
+    workers: Annotated[int, COMPUTE] = _ranged(0, low=0, high=256)
     """Processes that train in parallel; 0 takes one per core on a CPU, up to 4 on CUDA, 1 on MPS."""
-    threads: int = _ranged(0, low=0, high=256)
+    threads: Annotated[int, COMPUTE] = _ranged(0, low=0, high=256)
     """Threads per process; 0 divides the cores among the workers."""
 
 
@@ -238,15 +256,15 @@ class Compute(_Ranged):
 class Settings(_Ranged):
     """All settings of a run."""
 
-    seed: int = _ranged(0, low=0, high=2**32 - 1)
-    """All random numbers derive from this; see tenfold.seeds."""
-    folds: int = _ranged(5, low=2, high=100)
-    """Number of folds of the cross-validation; each has its share of every digit."""
-    nets: int = _ranged(1, low=1, high=100)
-    """Classifiers per fold, each with seeds of its own; those of all folds form the ensemble."""
-    init: Path | None = None
-    """Folder of a run whose weights this one starts from; its training digits count as seen."""
     data: Data = field(default_factory=Data)
+    seed: Annotated[int, BASICS] = _ranged(0, low=0, high=2**32 - 1)
+    """All random numbers derive from this; see tenfold.seeds."""
+    folds: Annotated[int, DATA] = _ranged(5, low=2, high=100)
+    """Number of folds of the cross-validation; each has its share of every digit."""
+    nets: Annotated[int, DATA] = _ranged(1, low=1, high=100)
+    """Classifiers per fold, each with seeds of its own; those of all folds form the ensemble."""
+    init: Annotated[Path | None, CONTINUING] = None
+    """Folder of a run whose weights this one starts from; its training digits count as seen."""
     warp: Warp = field(default_factory=Warp)
     net: Net = field(default_factory=Net)
     fit: Fit = field(default_factory=Fit)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from io import TextIOWrapper
-from typing import Final, NoReturn
+from typing import Annotated, Final, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from digit_recognizer.command import NotInstalled
 from digit_recognizer.failures import KaggleFailed
@@ -33,52 +34,78 @@ from tenfold.cli.study import study
 from tenfold.cli.submissions import submissions
 from tenfold.cli.submit import submit
 from tenfold.errors import BadInput, RunFailed
+from tenfold.extras import install_command, missing_package
+from tenfold.terminal import Verbosity, console, printing
 from tenfold_onnx.contract import BadInput as BadModelInput
-
-# The packages that each extra installs, for the sentence that names a missing one.
-EXTRAS: Final = {
-    "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "rich", "matplotlib", "mlxtend", "jinja2", "markupsafe", "tomli_w", "dacite"),
-    "tensorboard": ("tensorboard",),
-    "app": ("starlette", "uvicorn"),
-    "kaggle": ("filelock",),
-    "cluster": ("ray",),
-}  # fmt: skip
 
 KAGGLE_FAILED: Final = {"other": 1, "unconfirmed": 3, "credentials": 4, "rules": 5, "limit": 6}  # exit codes
 
+
+def shown_default(value: object) -> str | None:
+    """An option's default for its help, as it would be typed; None where there is nothing to say."""
+    if value is None or value is False:
+        return None
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 command_line = App(
     name="tenfold",
-    help="From Kaggle's digit-recognizer files to an honest submission and ONNX models.",
-    help_format="plaintext",
+    help="Begin with `tenfold run`: it trains on the files in data/, or else on a built-in sample of digits. "
+    "Then `tenfold app` reads what you draw.",
+    help_format="markdown",
     version_flags=["--version"],
     config=layered,
     suppress_keyboard_interrupt=False,  # handled below, with a sentence
-    default_parameter=Parameter(negative=(), consume_multiple=True),
+    default_parameter=Parameter(negative=(), consume_multiple=True, show_default=shown_default),  # type: ignore[arg-type]
 )
-for command in (
-    run,
-    join,
-    report,
-    compare,
-    score,
-    blend,
-    predict,
-    generate,
-    info,
-    export,
-    download,
-    submit,
-    submissions,
-    kernel,
-    study,
-):
-    command_line.command(command)
-command_line.command(gan)
-command_line.command(app, name="app")
+GROUPS: Final = {
+    "Train": (run, report, compare, blend, join, gan),
+    "Use the models": (app, predict, generate, info, export),
+    "Kaggle": (download, score, submit, submissions, kernel),
+    "Learn": (study,),
+}
+for title, commands in GROUPS.items():
+    group = Group.create_ordered(title)
+    for place, command in enumerate(commands):
+        name = command.name[0] if isinstance(command, App) else command.__name__
+        command_line.command(command)
+        command_line[name].group, command_line[name].sort_key = group, place
+OPTIONS: Final = Group.create_ordered("Options")  # last, since all other groups exist by now
+command_line.register_install_completion_command(
+    group=OPTIONS, help="Let bash, zsh or fish complete commands and options when you press Tab."
+)
+for flag in ("--help", "--version"):
+    command_line[flag].group = OPTIONS
+command_line.meta.suppress_keyboard_interrupt = False
 
 
-def main(app: App = command_line) -> NoReturn:
+@command_line.meta.default
+def tenfold(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    quiet: Annotated[bool, Parameter(group=OPTIONS)] = False,
+    verbose: Annotated[bool, Parameter(group=OPTIONS)] = False,
+) -> None:
+    """Run a command.
+
+    Parameters
+    ----------
+    quiet
+        Print results and errors only.
+    verbose
+        Print one line per epoch, and with an error where in the code it was raised.
+    """
+    if quiet and verbose:
+        raise BadInput("--quiet and --verbose: contradict each other; give one of them")
+    with printing(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL):
+        try:
+            command_line(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+        except Exception:
+            if verbose:
+                traceback.print_exc()
+            raise
+
+
+def main(app: App = command_line.meta) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job ignores
     if isinstance(sys.stdout, TextIOWrapper):
@@ -86,12 +113,12 @@ def main(app: App = command_line) -> NoReturn:
     sys.exit(status(sys.argv[1:], app))
 
 
-def status(tokens: list[str], app: App = command_line) -> int:
+def status(tokens: list[str], app: App = command_line.meta) -> int:
     """Run one command and return its exit code; errors become one sentence on stderr."""
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+        app(tokens, console=console(), exit_on_error=False, print_error=False, result_action="return_none")
     except CycloptsError as error:
-        command = tokens[0] if tokens and tokens[0] in app else ""
+        command = next((token for token in tokens if not token.startswith("-") and token in app), "")
         sentence = " ".join(str(error).split())
         stop = "" if sentence.endswith((".", "?")) else "."
         help_command = " ".join(filter(None, (app.name[0], command, "--help")))
@@ -103,7 +130,7 @@ def status(tokens: list[str], app: App = command_line) -> int:
     except KaggleFailed as error:
         return _fail(str(error), KAGGLE_FAILED[error.kind])
     except NotInstalled as error:
-        return _fail(str(error), 2)
+        return _fail(f"{error}; {install_command('kaggle')}", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python finds it broken again at exit
         return _fail("the reader of the output has closed it", 1)
@@ -111,15 +138,21 @@ def status(tokens: list[str], app: App = command_line) -> int:
         where = error.filename or "system"
         return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
     except ModuleNotFoundError as error:
-        for extra, packages in EXTRAS.items():
-            if error.name and error.name.partition(".")[0] in packages:
-                return _fail(f"{error.name} is not installed; pip install 'tenfold[{extra}]'", 2)
-        raise
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return _fail(missing, 2)
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "stopped; the same command continues", 130)
     return 0
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(f"tenfold: {sentence}", file=sys.stderr)
+    err = console(stderr=True)
+    if err.is_terminal:
+        from rich.text import Text
+
+        err.print(Text.assemble(("tenfold: ", "bold red"), sentence))
+    else:
+        print(f"tenfold: {sentence}", file=sys.stderr)
     return code

@@ -9,7 +9,9 @@ from tenfold_onnx.contract import BadInput
 
 
 def app(models: list[Path] | None = None, /, *, port: int = 8010, no_open: bool = False) -> None:
-    """Serve a web page on this machine: draw a digit and see it read, or generate digits.
+    """Open a page to draw on: see digits read, and generate digits.
+
+    It is served on this machine, for this machine alone.
 
     Parameters
     ----------

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.cli.summary import command, show_next
+from tenfold.terminal import note, result
+
 
 def blend(run: Path, /, *runs: Path, out: Path = Path("runs/blend")) -> None:
-    """Average the probabilities of finished runs on the same digits into one submission, and cross-validate it.
+    """Average several runs into one submission, and cross-validate it.
+
+    It averages their probabilities; the runs must be finished, and on the same digits.
 
     Parameters
     ----------
@@ -20,5 +25,6 @@ def blend(run: Path, /, *runs: Path, out: Path = Path("runs/blend")) -> None:
     from tenfold.evaluation.blend import blend as average
 
     for sentence in average([run, *runs], out).sentences():
-        print(sentence)
-    print(f"written to {out}: submission.csv, probabilities, metrics.json")
+        result(sentence)
+    note(f"written to {out}: submission.csv, probabilities, metrics.json")
+    show_next([(command("submit", out), "upload submission.csv to Kaggle")])

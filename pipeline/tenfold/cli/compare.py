@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.cli.table import show_table
+
 
 def compare(run: Path, /, *runs: Path) -> None:
-    """Print runs side by side: scores, paired differences from the first with standard errors, settings.
+    """Print runs side by side: scores, paired differences, settings.
+
+    Differences are from the first run, with standard errors.
 
     Parameters
     ----------
@@ -17,4 +21,4 @@ def compare(run: Path, /, *runs: Path) -> None:
     """
     from tenfold.report.compare import compare as side_by_side
 
-    print(side_by_side([run, *runs]))
+    show_table(*side_by_side([run, *runs]))

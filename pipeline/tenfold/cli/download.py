@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.cli.summary import command, show_next
+from tenfold.terminal import result
+
 
 def download(*, data: Path = Path("data"), limit_s: float = 600.0) -> None:
-    """Download digit-recognizer.zip with the kaggle command, and keep it only if it is complete.
+    """Download the competition's files.
+
+    It fetches digit-recognizer.zip with the kaggle command, and keeps it only if it is complete.
 
     Parameters
     ----------
@@ -17,4 +22,5 @@ def download(*, data: Path = Path("data"), limit_s: float = 600.0) -> None:
     """
     from digit_recognizer.download import download as fetch
 
-    print(f"downloaded {fetch(data, limit_s)}; `tenfold run --source kaggle --data {data}` trains on it")
+    result(f"downloaded {fetch(data, limit_s)}")
+    show_next([(command("run", "--source", "kaggle", "--data", data), "trains on it")])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tenfold.errors import BadInput
+from tenfold.terminal import result
 
 
 def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None:
-    """Write the ONNX models of a finished run again; the same run gives the same bytes.
+    """Write a finished run's ONNX models again.
+
+    The same run gives the same bytes.
 
     Parameters
     ----------
@@ -37,4 +40,4 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     if half:
         models = {name: with_half_weights(model) for name, model in models.items()}
     write_models(target, models, cards)
-    print(f"written to {target}: {', '.join(models)}")
+    result(f"written to {target}: {', '.join(models)}")

@@ -10,17 +10,20 @@ import numpy as np
 from cyclopts import App
 
 from digit_recognizer import rows
+from tenfold.cli.summary import command, show_next
+from tenfold.cli.table import show_table
 from tenfold.errors import BadInput
 from tenfold.presets import Preset
 from tenfold.settings import Settings
 from tenfold.storage import atomic
+from tenfold.terminal import busy, note, result
 
 if TYPE_CHECKING:
     from tenfold.evaluation.generator_quality import Quality
 
 MAX_DIGITS: Final = 1_000_000
 
-gan = App(name="gan", help="Fit the generator alone, score it, and draw from it.", help_format="plaintext")
+gan = App(name="gan", help="Fit, score and use the generator alone: fit, score, sample.")
 
 
 @gan.command
@@ -48,14 +51,26 @@ def fit(
     fresh
         Empty the folder first.
     """
-    from tenfold.run import resolve
-    from tenfold.run_generator import fit_final_generator
+    with busy("loading PyTorch"):
+        from tenfold.report.generator_film import FILM, NETWORKS
+        from tenfold.run import resolve
+        from tenfold.run_generator import fit_final_generator
+    from tenfold.storage.run_folder import GENERATOR
+    from tenfold_onnx.contract import GENERATOR_ONNX
 
     settings = settings or Settings()
     settings = replace(settings, compute=replace(settings.compute, workers=settings.compute.workers or 1))
     settings, line = resolve(settings)
-    print(line)
-    fit_final_generator(settings, out or Path("runs") / f"{settings.data.source}-gan", fresh)
+    note(line)
+    folder = out or Path("runs") / f"{settings.data.source}-gan"
+    fit_final_generator(settings, folder, fresh)
+    result(f"written to {folder}: {GENERATOR_ONNX}; to {folder / GENERATOR}: {FILM}, {NETWORKS}, curves")
+    show_next(
+        [
+            (command("generate", "0123456789", "--model", folder / GENERATOR_ONNX), "draws ten digits"),
+            (command("gan", "score", folder), "measures how good they are"),
+        ]
+    )
 
 
 @gan.command
@@ -77,8 +92,9 @@ def score(run: Path, /, *, seeds: int = 3) -> None:
     from tenfold.run_generator import score_final_generator
     from tenfold.storage.run_folder import GENERATOR_SCORES
 
-    print(_quality_table(score_final_generator(run, seeds)))
-    print(f"written: {run / GENERATOR_SCORES}")
+    quality = score_final_generator(run, seeds)
+    show_table([f"of {quality.digits:,} digits", "generated", "real, unseen"], _quality_lines(quality))
+    note(f"written: {run / GENERATOR_SCORES}")
 
 
 @gan.command
@@ -117,13 +133,11 @@ def sample(
         numbered = enumerate(zip(images, labels.tolist(), strict=True))
         files = ((f"{label}/{row:05}.png", sheet_png(image[None], 1, gap=0)) for row, (image, label) in numbered)
         atomic.write_folder(out, files)
-    print(f"written: {out}, {digits:,} digits")
+    note(f"written: {out}, {digits:,} digits")
 
 
-def _quality_table(quality: Quality) -> str:
-    """Generated digits beside unseen real ones, as Markdown."""
-    from tenfold.report.markdown import markdown
-
+def _quality_lines(quality: Quality) -> list[list[str]]:
+    """Generated digits beside unseen real ones."""
     lines = [["read as the requested digit", f"{quality.agreement_mean:.4f}", ""]]
     if quality.cas:
         mean, std = np.mean(quality.cas), np.std(quality.cas, ddof=1) if len(quality.cas) > 1 else 0.0
@@ -136,4 +150,4 @@ def _quality_table(quality: Quality) -> str:
         ["distance to the nearest training digit", f"{quality.nearest_px:.2f}", f"{quality.nearest_floor_px:.2f}"]
     )
     lines.append(["nearer than 99 % of unseen real ones", f"{quality.copies:.3f}", "0.010"])
-    return markdown([f"of {quality.digits:,} digits", "generated", "real, unseen"], lines)
+    return lines

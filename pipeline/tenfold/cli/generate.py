@@ -9,6 +9,7 @@ import numpy as np
 
 from digit_recognizer import rows
 from tenfold.storage import atomic
+from tenfold.terminal import note
 from tenfold_onnx.contract import BadInput
 
 COLUMNS: Final = 20  # digits per row of the PNG
@@ -22,7 +23,9 @@ def generate(
     seed: int = 0,
     out: Path = Path("digits.png"),
 ) -> None:
-    """Draw one digit for each digit of LABELS, as a PNG or as a CSV of labels and pixels.
+    """Draw digits, such as those of a date, as a picture or a CSV.
+
+    It draws one digit for each digit of LABELS. A CSV has labels and pixels.
 
     Parameters
     ----------
@@ -49,4 +52,4 @@ def generate(
         from tenfold_onnx.images import sheet_png
 
         atomic.write(out, sheet_png(images, min(COLUMNS, len(images))))
-    print(f"written {out}: {labels if len(labels) <= COLUMNS else f'{len(labels)} digits'}")
+    note(f"written {out}: {labels if len(labels) <= COLUMNS else f'{len(labels)} digits'}")

@@ -9,9 +9,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from tenfold.cli.table import show_pairs
+
 
 def info(model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
-    """Print a model's inputs, outputs and card: scores, honest or leaked, data, release, licence.
+    """Print a model's inputs, outputs and card.
+
+    The card has its scores, whether they are honest or leaked, its data, release and licence.
 
     Parameters
     ----------
@@ -30,6 +34,4 @@ def info(model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] =
     rows += [(f"input {name}", kind) for name, kind in description.inputs.items()]
     rows += [(f"output {name}", kind) for name, kind in description.outputs.items()]
     rows += sorted(description.card.items())
-    width = max(len(name) for name, _ in rows)
-    for name, value in rows:
-        print(f"{name:{width}}  {value}")
+    show_pairs(rows)

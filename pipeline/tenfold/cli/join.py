@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.cli.summary import command, show_next, show_summary
+from tenfold.terminal import result
+
 
 def join(part: Path, /, *parts: Path, out: Path) -> None:
-    """Collect what `tenfold run --only` has fitted on several machines, and complete the run if nothing remains.
+    """Collect the parts of a run from several machines.
+
+    `tenfold run --only` fits a part. The run is completed once nothing remains.
 
     Parameters
     ----------
@@ -19,12 +24,12 @@ def join(part: Path, /, *parts: Path, out: Path) -> None:
     """
     from tenfold.orchestration.join import join as collect
     from tenfold.run import run as complete
+    from tenfold.storage.run_folder import SETTINGS
 
     settings, remaining = collect([part, *parts], out)
     if remaining:
-        print(f"joined in {out}; still to be fitted: {', '.join(remaining)}")
-        print(
-            f"fit each with `tenfold run --config {out}/settings.toml --only {remaining[0]} --out FOLDER`, then join it"
-        )
-    else:
-        complete(settings, out)
+        result(f"joined in {out}; still to be fitted: {', '.join(remaining)}")
+        line = command("run", "--config", out / SETTINGS, "--only", remaining[0])
+        show_next([(f"{line} --out FOLDER", "fits a part; then join it")])
+    elif metrics := complete(settings, out):
+        show_summary(out, metrics)

@@ -11,7 +11,7 @@ from cyclopts import App
 from digit_recognizer.limits import Limits
 from tenfold.cli.run import read_settings
 
-kernel = App(name="kernel", help="Run the pipeline on Kaggle's GPU, without internet: build, push, status, output.")
+kernel = App(name="kernel", help="Train on Kaggle's GPU: build, push, status, output.")
 OUT = Path("kernel-build")
 
 

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from cyclopts import Parameter
 
 from digit_recognizer.rows import read_csv
+from tenfold.cli.table import show_table
 from tenfold.storage import atomic
+from tenfold.terminal import console
 from tenfold_onnx.contract import BadInput
 
 IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -41,10 +43,11 @@ def predict(
     at_least: float = 0.0,
     threads: int | None = None,
 ) -> None:
-    """Read the digits of CSV files (pixel0 ... pixel783, with or without label), image files and folders of images.
+    """Read the digits of CSV files, images and folders of images.
 
-    One CSV gives a submission (ImageId,Label). Anything else gives one row per digit: image, label, probability.
-    Images without a digit are skipped and named on standard error; the exit code is then 2.
+    A CSV has the columns pixel0 ... pixel783, with or without label. One CSV gives a submission (ImageId,Label).
+    Anything else gives one row per digit: image, label, probability. Images without a digit are skipped and named on
+    standard error; the exit code is then 2.
 
     Parameters
     ----------
@@ -83,7 +86,10 @@ def predict(
         answers += [Answer(name, int(label), probabilities) for name, label, probabilities in digits]
     if len(refusals) == len(files) == 1:
         raise refusals[0]
-    if answers:
+    if answers and out is None and not (as_json or as_submission) and console().is_terminal:
+        header, *lines = _lines(answers, top)
+        show_table(header, lines)
+    elif answers:
         text = _as_json(answers, top) if as_json else _as_csv(answers, as_submission, top)
         if out is None:
             sys.stdout.write(text)
@@ -141,11 +147,17 @@ def _as_csv(answers: list[Answer], as_submission: bool, top: int) -> str:
     writer = csv.writer(out, lineterminator="\n")
     if as_submission:
         writer.writerows([("ImageId", "Label"), *((answer.name, answer.label) for answer in answers)])
-        return out.getvalue()
+    else:
+        writer.writerows(_lines(answers, top))
+    return out.getvalue()
+
+
+def _lines(answers: list[Answer], top: int) -> list[list[str]]:
+    """A table of answers, header first: for each the image, then the most likely digits with their probabilities."""
     ranks = [""] if top == 1 else [str(rank) for rank in range(1, top + 1)]
-    writer.writerow(["Image", *(f"{name}{rank}" for rank in ranks for name in ("Label", "Probability"))])
+    lines = [["Image", *(f"{name}{rank}" for rank in ranks for name in ("Label", "Probability"))]]
     for answer in answers:
         (_, p), *others = _most_likely(answer, top)
         cells = [(answer.label, p), *others]  # the answer's own label, which is -1 below `at_least`
-        writer.writerow([answer.name, *(cell for label, p in cells for cell in (label, f"{p:.4f}"))])
-    return out.getvalue()
+        lines.append([answer.name, *(cell for label, p in cells for cell in (str(label), f"{p:.4f}"))])
+    return lines

@@ -8,9 +8,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from tenfold.terminal import result
+
 
 def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] = False) -> None:
-    """Write a finished run's report.html again: one file, which opens from disk and loads nothing from any host.
+    """Write a finished run's report.html again.
+
+    It is one file, which opens from disk and loads nothing from any host.
 
     Parameters
     ----------
@@ -23,6 +27,6 @@ def report(run: Path, /, *, open_it: Annotated[bool, Parameter(name="--open")] =
     from tenfold.storage.run_folder import REPORT, RunFolder
 
     write_report(FinishedRun.load(RunFolder(run)))
-    print(f"written: {run / REPORT}")
+    result(f"written: {run / REPORT}")
     if open_it:
         webbrowser.open((run / REPORT).resolve().as_uri())

@@ -7,15 +7,17 @@ import sys
 import tomllib
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, ArgumentCollection
 from cyclopts.config import Dict
 
 from digit_recognizer.limits import Limits
+from tenfold.cli.summary import show_summary
 from tenfold.errors import BadInput
 from tenfold.presets import PRESETS, Preset
-from tenfold.settings import Data, Settings, from_table
+from tenfold.settings import BASICS, COMPUTE, CONTINUING, FILES, Data, Settings, from_table
+from tenfold.terminal import busy, note, result
 
 if TYPE_CHECKING:
     from tenfold.orchestration.cluster import Cluster
@@ -23,18 +25,18 @@ if TYPE_CHECKING:
 
 def run(
     *,
+    preset: Annotated[Preset, BASICS] = "fast",
     settings: Settings | None = None,
-    preset: Preset = "fast",
-    config: Path | None = None,
-    out: Path | None = None,
-    fresh: bool = False,
-    cut_rates: float | None = None,
-    tensorboard: bool = False,
-    only: str | None = None,
-    cluster: str | None = None,
-    dry_run: bool = False,
+    out: Annotated[Path | None, BASICS] = None,
+    fresh: Annotated[bool, CONTINUING] = False,
+    cut_rates: Annotated[float | None, CONTINUING] = None,
+    only: Annotated[str | None, CONTINUING] = None,
+    cluster: Annotated[str | None, COMPUTE] = None,
+    config: Annotated[Path | None, FILES] = None,
+    dry_run: Annotated[bool, FILES] = False,
+    tensorboard: Annotated[bool, FILES] = False,
 ) -> None:
-    """Train, cross-validate, write submission.csv and the report, and export the models.
+    """Train on digits: from files to a submission, a report and models.
 
     The same command again continues a run that was stopped, whatever stopped it.
 
@@ -66,9 +68,10 @@ def run(
 
     if tensorboard:
         import tenfold.orchestration.tensorboard  # noqa: F401  # report a missing package before anything else loads
-    from tenfold.orchestration.subset import remaining_message, select
-    from tenfold.run import resolve
-    from tenfold.run import run as carry_out
+    with busy("loading PyTorch"):
+        from tenfold.orchestration.subset import remaining_message, select
+        from tenfold.run import resolve
+        from tenfold.run import run as carry_out
     from tenfold.settings import to_table
     from tenfold.storage.run_folder import RunFolder
 
@@ -81,12 +84,16 @@ def run(
         if dry_run:
             print(tomli_w.dumps(to_table(settings)), end="")
             return
-        print(line)
+        note(line)
         path = out or Path("runs") / f"{settings.data.source}-{preset}"
-        carry_out(settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes)
-        if names:
-            print(f"fitted {only} in {path}")
-            print(remaining_message(settings, RunFolder(path)))
+        metrics = carry_out(
+            settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes
+        )
+    if metrics:
+        show_summary(path, metrics)
+    else:
+        result(f"fitted {only} in {path}")
+        note(remaining_message(settings, RunFolder(path)))
 
 
 def _connected(address: str | None) -> AbstractContextManager[Cluster | None]:
@@ -108,7 +115,7 @@ def _offer_download(data: Data) -> None:
         return
     question = f"{data.data} does not hold Kaggle's files. Download them with your Kaggle credentials? [y/N] "
     if input(question).strip().lower() in ("y", "yes"):
-        print(f"downloaded {download(data.data, Limits().upload_s)}")
+        note(f"downloaded {download(data.data, Limits().upload_s)}")
 
 
 def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

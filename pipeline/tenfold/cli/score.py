@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from tenfold.settings import Data
+from tenfold.terminal import note, result
 
 
 def score(submission: Path, /, *, data: Data | None = None) -> None:
-    """Score a submission offline on every test row, with the labels that MNIST has for them.
+    """Score a submission offline, on every test row.
+
+    MNIST has the labels of all of them.
 
     Parameters
     ----------
@@ -21,6 +24,6 @@ def score(submission: Path, /, *, data: Data | None = None) -> None:
 
     predicted = read(submission)
     data, line = resolve_source(data or Data())
-    print(line)
+    note(line)
     labels = judge.look_up_labels(load_sources(data).test, reference_digits(data))
-    print(judge.score(predicted, labels).sentence())
+    result(judge.score(predicted, labels).sentence(), style="bold")

@@ -6,8 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from tenfold.cli.table import show_page
 from tenfold.errors import BadInput
 from tenfold.settings import Compute, Data
+from tenfold.terminal import note, result
 
 if TYPE_CHECKING:
     from tenfold.studies.study import Study
@@ -25,9 +27,10 @@ def study(
     out: Path | None = None,
     workers: int = 0,
 ) -> None:
-    """Test a published claim about the digits: a table, a plot, a verdict. Without NAME: the page about all claims.
+    """Test a published claim about the digits: a table, a plot, a verdict.
 
-    The same command again measures what is missing, cell by cell. A full study takes up to 45 minutes on two cores.
+    Without NAME, it writes the page about all claims. The same command again measures what is missing, cell by cell.
+    A full study takes up to 45 minutes on two cores.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def study(
     compute = Compute(device="cpu", workers=workers, threads=1)
     material = load_material(Data("sample" if quick else "kaggle", data), compute, quick)
     run_study(study_named(name), material, seeds, folder)
-    print((folder / f"{name}.md").read_text("utf-8"), end="")
+    show_page((folder / f"{name}.md").read_text("utf-8"))
 
 
 def write_index(folder: Path) -> None:
@@ -73,11 +76,11 @@ def write_index(folder: Path) -> None:
         try:
             tables[one] = write(one, folder)
         except BadInput as reason:
-            print(f"skipped: {reason}")
+            note(f"skipped: {reason}")
     if not tables:
         raise BadInput(f"{folder}: holds no complete study; `tenfold study nets` measures the first")
     atomic.write(folder / INDEX, index(tables).encode())
-    print(f"written: {folder / INDEX}")
+    result(f"written: {folder / INDEX}")
 
 
 def study_named(name: Name) -> Study:

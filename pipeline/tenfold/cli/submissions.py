@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tenfold.cli.table import show_table
+from tenfold.terminal import result
+
 
 def submissions(*, runs: Path = Path("runs"), limit_s: float = 60.0) -> None:
-    """List the account's submissions, each with its score and its run's cross-validation and offline test score.
+    """List your submissions with their scores.
+
+    Beside Kaggle's score are the cross-validation and the offline test score of the run that wrote it.
 
     Parameters
     ----------
@@ -16,7 +21,10 @@ def submissions(*, runs: Path = Path("runs"), limit_s: float = 60.0) -> None:
         Seconds that Kaggle may take to answer.
     """
     from digit_recognizer.client import list_submissions
-    from tenfold.submit.table import submission_table
+    from tenfold.submit.table import COLUMNS, submission_rows
 
-    for line in submission_table(list_submissions(limit_s), runs):
-        print(line)
+    listed = list_submissions(limit_s)
+    if listed:
+        show_table(COLUMNS, submission_rows(listed, runs))
+    else:
+        result("no submissions yet")

@@ -18,7 +18,9 @@ def submit(
     no_wait: bool = False,
     limits: Annotated[Limits | None, Parameter(name="*")] = None,
 ) -> None:
-    """Upload a submission with the kaggle command, check that it arrived, and wait for its score.
+    """Upload a submission, and wait for its score.
+
+    It uses the kaggle command, and checks that the submission arrived.
 
     Exit codes: 0 submitted and seen in the list, 1 not sent, 2 bad input, 3 unknown whether it was sent,
     4 credentials missing or refused, 5 rules not accepted, 6 no submission left today, 130 interrupted.

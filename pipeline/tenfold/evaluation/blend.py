@@ -26,6 +26,7 @@ from tenfold.sources.load import load_sources
 from tenfold.storage import atomic
 from tenfold.storage.npz import npz, read_npz
 from tenfold.storage.run_folder import DATA, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.terminal import note
 
 
 def blend(runs: Sequence[Path], out: Path) -> BlendMetrics:
@@ -94,9 +95,9 @@ def _score(data: BlendedData, record: DataRecord, labels: npt.NDArray[np.int64])
     try:
         test = load_sources(source).test
     except (BadInput, DamagedFile) as reason:
-        print(f"no offline test score: {reason}")
+        note(f"no offline test score: {reason}")
         return None
     if test.sha256() != record.test_sha256:
-        print(f"no offline test score: {data.data} holds other test digits than the runs had")
+        note(f"no offline test score: {data.data} holds other test digits than the runs had")
         return None
     return judge.verdict(labels, judge.with_labels(test, source))

@@ -18,6 +18,7 @@ from tenfold.data.digits import Digits
 from tenfold.errors import BadInput
 from tenfold.settings import Data
 from tenfold.sources.load import reference_digits
+from tenfold.terminal import note
 
 LEADERBOARD_ROWS: Final = 7000  # every published score checked is a multiple of 1/7000
 Z95: Final = float(norm.ppf(0.975))
@@ -51,7 +52,7 @@ def with_labels(test: Digits, data: Data) -> Digits:
     try:
         return replace(test, labels=look_up_labels(test, reference_digits(data)))
     except BadInput as reason:
-        print(f"no offline test score: {reason}")
+        note(f"no offline test score: {reason}")
         return test
 
 

@@ -36,7 +36,7 @@ class Metrics:
         if self.judge:
             lines.append(self.judge.sentence())
         if self.judge_light:
-            lines.append(f"the light net alone: {self.judge_light.sentence()}")
+            lines.append(f"light net alone, {self.judge_light.sentence()}")
         if not self.honest:
             lines.append("LEAKED: trained on test images with their labels; none of these scores means anything")
         return lines

@@ -34,6 +34,8 @@ from tenfold.orchestration import transfer
 from tenfold.orchestration.pool import Report, Task
 from tenfold.orchestration.transfer import Delivery, Parcel
 from tenfold.settings import Compute
+from tenfold.storage.epoch_log import Epoch
+from tenfold.terminal import note
 from tenfold.training import device
 
 CODE: Final = (tenfold, tenfold_onnx, digit_recognizer)
@@ -88,7 +90,7 @@ class Cluster:
             while True:
                 capacity, before = self.capacity(compute), capacity
                 if before and not capacity:
-                    print("cluster: no node that is large enough is left; waiting for one")
+                    note("cluster: no node that is large enough is left; waiting for one")
                 for task in islice(waiting, max(0, capacity + QUEUED - len(running))):
                     _start(running, task, compute)
                 if not running:
@@ -102,13 +104,14 @@ class Cluster:
                         if delivery.failure:
                             raise delivery.failure
                     del running[reference]
-                    if delivery and delivery.epoch:
-                        report(delivery.epoch)
-                        running[current.actor.next.remote()] = _Running(current.task, current.actor)
+                    if delivery and delivery.progress:
+                        report(delivery.progress)
+                        losses = 0 if isinstance(delivery.progress, Epoch) else current.losses
+                        running[current.actor.next.remote()] = _Running(current.task, current.actor, losses)
                         continue
                     ray.kill(current.actor)  # explicitly: it would keep its resources while anything here refers to it
                     if not delivery:
-                        print(f"{current.task.name}: its worker was lost; resuming from its last epoch")
+                        note(f"{current.task.name}: its worker was lost; resuming from its last epoch")
                         _start(running, current.task, compute, current.losses + 1)
         finally:
             for current in running.values():

@@ -15,6 +15,7 @@ from tenfold.storage.completion import finished
 from tenfold.storage.epoch_log import Stage
 from tenfold.storage.lock import hold
 from tenfold.storage.run_folder import DATA, RunFolder
+from tenfold.terminal import note
 from tenfold.training.task_folder import is_trained
 
 
@@ -61,7 +62,7 @@ def _copy(run: RunFolder, joined: RunFolder, name: str) -> None:
     existing = finished(joined.path / name)
     if existing is not None:
         if existing != finished(run.path / name):
-            print(f"note: {name} differs between {run.path} and another part, which is used")
+            note(f"note: {name} differs between {run.path} and another part, which is used")
         return
     for stage in get_args(Stage):
         joined.epoch_log.cut(name, stage, 0)

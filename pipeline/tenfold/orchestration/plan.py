@@ -18,8 +18,8 @@ from tenfold.data.folds import NOT_VALIDATED
 from tenfold.errors import BadInput
 from tenfold.models.inference import sampler
 from tenfold.models.weights import load_generator
+from tenfold.orchestration.forecast import Planned
 from tenfold.orchestration.pool import Task
-from tenfold.orchestration.progress import Planned
 from tenfold.orchestration.warm_start import Parent
 from tenfold.seeds import ALL_DIGITS, RESERVE, SeedStream
 from tenfold.settings import CAS_EPOCHS, Cgan, Settings

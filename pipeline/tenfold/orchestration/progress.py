@@ -1,157 +1,237 @@
-"""What a person sees while a run works: one line per finished training, and bars on a terminal."""
+"""What a person sees while a run works: bars on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from html import escape
 from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
-from rich.table import Column
+from tenfold.orchestration.forecast import Forecast, Planned
+from tenfold.storage.epoch_log import ClassifierEpoch, Epoch, GeneratorEpoch, PartOfEpoch
+from tenfold.terminal import Verbosity, console, note, verbosity
 
-from tenfold.storage.epoch_log import ClassifierEpoch, Epoch, GeneratorEpoch
-from tenfold.storage.run_folder import TENSORBOARD, RunFolder
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NOTEBOOK_EVERY_S: Final = 0.3  # between two updates of a notebook's bars
 
 
 @dataclass(frozen=True)
-class Planned:
-    """A training of a run."""
+class Row:
+    """A bar."""
 
-    name: str  # of its folder
-    kind: str  # epochs of one kind take about the same time
-    epochs: int
-
-
-class Forecast:
-    """How much is done and how long the rest will take, from the epochs so far."""
-
-    def __init__(self, planned: Iterable[Planned], workers: int) -> None:
-        self.planned = {training.name: training for training in planned}
-        self.workers = max(1, workers)  # a cluster may have no room yet
-        self.seconds: dict[str, list[float]] = {}  # kind -> seconds of each epoch
-        self.epochs_left = {name: training.epochs for name, training in self.planned.items()}
-        self.seconds_spent = dict.fromkeys(self.planned, 0.0)  # by training
-
-    def add(self, epoch: Epoch) -> None:
-        """Count an epoch as done."""
-        name = epoch.task
-        self.seconds.setdefault(self.planned[name].kind, []).append(epoch.seconds)
-        self.epochs_left[name] -= 1
-        self.seconds_spent[name] += epoch.seconds
-
-    def seconds_left(self) -> float | None:
-        """Seconds of training to come if all workers stay busy; None before the first epoch.
-
-        An epoch of a kind not seen yet counts as the mean of the kinds seen. A training takes at least as long as its
-        own epochs one after the other.
-        """
-        if not self.seconds:
-            return None
-        mean = {kind: statistics.mean(seconds) for kind, seconds in self.seconds.items()}
-        unseen = statistics.mean(mean.values())
-        work = [left * mean.get(self.planned[name].kind, unseen) for name, left in self.epochs_left.items()]
-        return max(sum(work) / self.workers, *work)
-
-    def share_done(self) -> float:
-        """Share of all training, 0 to 1, by time rather than by epochs."""
-        left = self.seconds_left()
-        if left is None:
-            return 0.0
-        done = sum(map(sum, self.seconds.values())) / self.workers
-        return done / (done + left) if done + left else 1.0
+    label: str
+    share: float | None  # 0 to 1; None where it is unknown: the bar moves all the same
+    note: str
 
 
 class Display:
-    """Bars on stderr for the whole run and for each training in progress; none if stderr is not a terminal."""
+    """Shows what a run is doing: the current step by name, or its trainings with their remaining time.
 
-    def __init__(self, planned: Iterable[Planned], done: Iterable[Epoch], workers: int) -> None:
-        self.forecast = Forecast(planned, workers)
-        for epoch in done:
-            self.forecast.add(epoch)
-        console = Console(stderr=True)
-        self.bars = Progress(
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
-            console=console,
-            transient=True,
-            expand=True,
-            disable=not console.is_terminal,
-        )
-        self.whole = self.bars.add_task("all", total=1.0, note="")
-        self.active: dict[str, TaskID] = {}
-        self._show_whole()
+    Use it in `with`. Bars appear on stderr if that is a terminal, or below a notebook's cell. Elsewhere, each step and
+    each finished training is one line.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # bars are drawn by a thread of their own
+        self._doing, self._since = "starting", time.monotonic()
+        self._forecast: Forecast | None = None
+        self._latest: dict[str, str] = {}  # numbers of the last epoch, by training
+        self._bars: _Bars | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Display:
-        self.bars.start()
+        err = console(stderr=True)
+        if verbosity() == Verbosity.QUIET:
+            return self
+        if err.is_jupyter:
+            self._bars = self._stack.enter_context(_NotebookBars(self))
+        elif err.is_terminal and not err.is_dumb_terminal:
+            self._bars = self._stack.enter_context(_TerminalBars(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bars.stop()
+        self._stack.__exit__(kind, error, trace)
 
-    def epoch(self, epoch: Epoch) -> None:
-        """Show one epoch."""
-        name = epoch.task
-        self.forecast.add(epoch)
-        if name not in self.active:
-            self.active[name] = self.bars.add_task(name, total=epoch.epochs, note="")
-        self.bars.update(self.active[name], completed=epoch.epoch, note=_note(epoch))
-        self._show_whole()
+    def step(self, doing: str) -> None:
+        """Show what is done from here on, outside of training."""
+        with self._lock:
+            self._doing, self._since, self._forecast = doing, time.monotonic(), None
+        if self._bars:
+            self._bars.changed()
+        else:
+            note(doing)
+
+    def train(self, planned: Iterable[Planned], done: Iterable[Epoch], workers: int) -> None:
+        """Show the `planned` trainings from here on; epochs of an earlier start are `done`."""
+        now = time.monotonic()
+        forecast = Forecast(planned, workers, now)
+        forecast.resume(done)
+        with self._lock:
+            self._doing, self._since, self._forecast = "training", now, forecast
+        if self._bars:
+            self._bars.changed()
+
+    def report(self, progress: Epoch | PartOfEpoch) -> None:
+        """Show what a training reports."""
+        forecast, now = self._forecast, time.monotonic()
+        assert forecast is not None, "report() comes after train()"
+        with self._lock:
+            if isinstance(progress, PartOfEpoch):
+                forecast.add_part(progress, now)
+            else:
+                forecast.add(progress, now)
+                self._latest[progress.task] = _headline(progress)
+        if isinstance(progress, Epoch):
+            self._print(progress, forecast.seconds_spent[progress.task])
+        if self._bars:
+            self._bars.changed()
+
+    def rows(self) -> list[Row]:
+        """The bars as of now: the step, or the whole training and each net in progress."""
+        with self._lock:
+            forecast, now = self._forecast, time.monotonic()
+            if forecast is None:
+                return [Row(self._doing, None, clock(now - self._since))]
+            share, left = forecast.share_done(now), forecast.seconds_left(now)
+            if share is None or left is None:
+                whole = Row(self._doing, None, clock(now - self._since))
+            else:
+                remaining = f"{clock(left)} left" if left >= 0.5 else "nearly done"
+                whole = Row(self._doing, share, f"{100 * share:.0f} %, {remaining}")
+            return [whole, *(self._row(part, forecast, now) for part, _ in forecast.begun.values())]
+
+    def _row(self, part: PartOfEpoch, forecast: Forecast, now: float) -> Row:
+        share = (part.epoch - 1 + forecast.share_of_epoch(part.task, now)) / part.epochs
+        numbers = self._latest.get(part.task)
+        return Row(part.task, share, f"epoch {part.epoch}/{part.epochs}" + (f", {numbers}" if numbers else ""))
+
+    def _print(self, epoch: Epoch, seconds: float) -> None:
+        """One line for a finished training; with --verbose one for each epoch as well."""
+        if verbosity() == Verbosity.VERBOSE:
+            note(f"{epoch.task}, epoch {epoch.epoch} of {epoch.epochs}: {epoch.seconds:.1f} s, {_numbers(epoch)}")
         if epoch.epoch == epoch.epochs:
-            self.bars.remove_task(self.active.pop(name))
             epochs = f"{epoch.epochs} epoch{'s' * (epoch.epochs > 1)}"
-            print(f"{name}: {epochs} in {self.forecast.seconds_spent[name]:.0f} s, {_numbers(epoch)}", flush=True)
-
-    def _show_whole(self) -> None:
-        left = self.forecast.seconds_left()
-        note = "" if left is None else f"{_clock(left)} left"
-        self.bars.update(self.whole, completed=self.forecast.share_done(), note=note)
+            note(f"{epoch.task}: {epochs} in {seconds:.0f} s, {_numbers(epoch)}")
 
 
-@contextmanager
-def watched(
-    planned: Sequence[Planned], run: RunFolder, workers: int, tensorboard: bool
-) -> Iterator[Callable[[Epoch], None]]:
-    """The function to call with each epoch while the `planned` trainings of a run go on."""
-    names = {training.name for training in planned}
-    done = [epoch for epoch in run.epoch_log.read() if epoch.task in names]
-    with ExitStack() as stack:
-        watchers = [stack.enter_context(Display(planned, done, workers)).epoch]
-        if tensorboard:
-            from tenfold.orchestration.tensorboard import EventFiles
-
-            watchers.append(stack.enter_context(EventFiles(run.path / TENSORBOARD, done)).epoch)
-
-        def report(epoch: Epoch) -> None:
-            for watcher in watchers:
-                watcher(epoch)
-
-        yield report
+class _Bars(Protocol):
+    def changed(self) -> None:
+        """There is something new to draw."""
 
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+class _TerminalBars:
+    """Bars at the bottom of a terminal, drawn again several times a second; printed lines appear above them."""
+
+    def __init__(self, display: Display) -> None:
+        from rich.live import Live
+
+        # Standard output passes through the bars only where both are one terminal: otherwise it belongs to a file.
+        self.live = Live(
+            console=console(stderr=True),
+            get_renderable=lambda: _grid(display.rows()),
+            refresh_per_second=8,
+            transient=True,
+            redirect_stdout=sys.stdout.isatty(),
+        )
+
+    def __enter__(self) -> _TerminalBars:
+        self.live.start(refresh=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.live.stop()
+
+    def changed(self) -> None:
+        """Nothing to do: they are drawn again anyway."""
+
+
+def _grid(rows: Sequence[Row]) -> Table:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(no_wrap=True, min_width=16)  # as most names, so that the bars seldom change their length
+    grid.add_column(ratio=1, min_width=8)
+    grid.add_column(no_wrap=True, min_width=25)
+    for row in rows:
+        bar = ProgressBar(total=1.0, completed=row.share or 0.0, pulse=row.share is None)
+        grid.add_row(row.label, bar, row.note)
+    return grid
+
+
+class _NotebookBars:
+    """One output below a notebook's cell, which is replaced as the run goes on. Needs no widgets."""
+
+    def __init__(self, display: Display) -> None:
+        self.display, self.began, self.drawn = display, time.monotonic(), 0.0
+        self.handle: Any = None
+
+    def __enter__(self) -> _NotebookBars:
+        from IPython.display import HTML, display
+
+        self.handle = display(HTML(_html(self.display.rows())), display_id=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        ended = "stopped after" if kind else "finished in"
+        self._show(f"<div>{ended} {clock(time.monotonic() - self.began)}</div>")
+
+    def changed(self) -> None:
+        """Draw again, unless that was done just now."""
+        if time.monotonic() - self.drawn >= NOTEBOOK_EVERY_S:
+            self._show(_html(self.display.rows()))
+
+    def _show(self, html: str) -> None:
+        from IPython.display import HTML
+
+        self.drawn = time.monotonic()
+        self.handle.update(HTML(html))
+
+
+def _html(rows: Sequence[Row]) -> str:
+    cell = '<td style="text-align: left; white-space: nowrap">'
+    lines = []
+    for row in rows:
+        value = "" if row.share is None else f' value="{row.share:.4f}"'  # without a value, browsers animate the bar
+        bar = f'<progress max="1"{value} style="width: 16em"></progress>'
+        lines.append(f"<tr>{cell}{escape(row.label)}</td>{cell}{bar}</td>{cell}{escape(row.note)}</td></tr>")
+    return f"<table>{''.join(lines)}</table>"
+
+
+def clock(seconds: float) -> str:
+    """A duration as 1:05, or 1:02:05 from one hour on."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _note(epoch: Epoch) -> str:
+def _headline(epoch: Epoch) -> str:
+    """The number of an epoch that says most."""
     if isinstance(epoch, GeneratorEpoch):
         return f"variety {epoch.variety:.2f}"
     assert isinstance(epoch, ClassifierEpoch)
     accuracy = epoch.validation_accuracy
-    return f"loss {epoch.loss:.3f}" if accuracy is None else f"{100 * accuracy:.2f} %"
+    return f"training loss {epoch.loss:.3f}" if accuracy is None else f"accuracy {100 * accuracy:.2f} %"
 
 
 def _numbers(epoch: Epoch) -> str:
-    return ", ".join(
-        f"{name.replace('_', ' ')} {value:.4f}"
-        for name, value in epoch.numbers().items()
-        if name.startswith(("loss", "validation", "variety"))
+    """An epoch's numbers in words. Variety is within a digit's class, as a share of that of real digits."""
+    if isinstance(epoch, GeneratorEpoch):
+        return (
+            f"discriminator loss {epoch.loss_discriminator:.3f}, generator loss {epoch.loss_generator:.3f}, "
+            f"variety {epoch.variety:.2f}"
+        )
+    assert isinstance(epoch, ClassifierEpoch)
+    accuracy = epoch.validation_accuracy
+    return f"training loss {epoch.loss:.3f}" + (
+        "" if accuracy is None else f", validation accuracy {100 * accuracy:.2f} %"
     )

@@ -16,7 +16,7 @@ from tenfold.errors import BadInput, RunFailed
 from tenfold.orchestration import pool
 from tenfold.storage import atomic
 from tenfold.storage.completion import DONE
-from tenfold.storage.epoch_log import Epoch
+from tenfold.storage.epoch_log import Epoch, PartOfEpoch
 from tenfold.storage.run_folder import GENERATOR, RunFolder
 from tenfold.training.tasks import ClassifierTask, GeneratorTask
 
@@ -42,17 +42,17 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What a training sends back after each epoch, and when it ends."""
+    """What a training sends back after each epoch, now and then within one, and when it ends."""
 
-    epoch: Epoch | None  # None at the end
+    progress: Epoch | PartOfEpoch | None  # None at the end
     files: dict[str, bytes]  # new or changed since the last delivery, by path below the run's folder
     removed: frozenset[str]
     failure: BadInput | RunFailed | None = None  # why it ended
 
     def accept(self, run: RunFolder) -> None:
         """Do to the run's folder what a training on this machine would have done, in the same order."""
-        if self.epoch:
-            run.epoch_log.append(self.epoch)
+        if isinstance(self.progress, Epoch):
+            run.epoch_log.append(self.progress)
         write(run, self.files)
         for name in self.removed:
             (run.path / name).unlink(missing_ok=True)
@@ -73,7 +73,7 @@ def pack(task: pool.Task) -> Parcel:
 
 
 def run_parcel(parcel: Parcel, deliver: Callable[[Delivery], None]) -> None:
-    """Do a parcel's work in a temporary folder. The last delivery, without an epoch, says how it ended."""
+    """Do a parcel's work in a temporary folder. The last delivery, without progress, says how it ended."""
     name = parcel.task.name
     last: Delivery | None = None
 
@@ -83,7 +83,9 @@ def run_parcel(parcel: Parcel, deliver: Callable[[Delivery], None]) -> None:
             run = RunFolder(Path(home))
             task = parcel.unpacked(run)
             outbox = _Outbox(run, name)
-            error = pool.failure(name, lambda: task.work(task.argument, lambda epoch: deliver(outbox.delivery(epoch))))
+            error = pool.failure(
+                name, lambda: task.work(task.argument, lambda progress: deliver(outbox.delivery(progress)))
+            )
             last = outbox.delivery(None, error)
 
     error = pool.failure(name, work)
@@ -97,10 +99,12 @@ class _Outbox:
         self.run, self.name = run, name
         self.sent = read(run, name)
 
-    def delivery(self, epoch: Epoch | None, error: BadInput | RunFailed | None = None) -> Delivery:
+    def delivery(self, progress: Epoch | PartOfEpoch | None, error: BadInput | RunFailed | None = None) -> Delivery:
+        if isinstance(progress, PartOfEpoch):
+            return Delivery(progress, {}, frozenset())
         before, self.sent = self.sent, read(self.run, self.name)
         new = {path: data for path, data in self.sent.items() if before.get(path) != data}
-        return Delivery(epoch, new, frozenset(before.keys() - self.sent.keys()), error)
+        return Delivery(progress, new, frozenset(before.keys() - self.sent.keys()), error)
 
 
 def read(run: RunFolder, name: str) -> dict[str, bytes]:

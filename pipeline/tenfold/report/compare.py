@@ -18,7 +18,7 @@ from tenfold.errors import BadInput
 from tenfold.evaluation.cross_validation import OutOfFold
 from tenfold.evaluation.judge import Verdict
 from tenfold.evaluation.metrics import BlendMetrics, Metrics, load_metrics
-from tenfold.report.markdown import flat, markdown
+from tenfold.report.markdown import flat
 from tenfold.settings import to_table
 from tenfold.storage.run_folder import RunFolder
 
@@ -72,8 +72,11 @@ def difference(run: Compared, other: Compared) -> Difference | None:
     return Difference(int(extra_errors.sum()), se, float(folds.mean()), fold_se)
 
 
-def compare(paths: Sequence[Path]) -> str:
-    """Runs side by side as Markdown. Raises BadInput where there are fewer than two, or one is unfinished."""
+def compare(paths: Sequence[Path]) -> tuple[list[str], list[list[str]]]:
+    """Runs side by side: a table's header and lines.
+
+    Raises BadInput where there are fewer than two, or one is unfinished.
+    """
     if len(paths) < 2:
         raise BadInput("compare: needs two or more runs; name them one after the other")
     runs = [read(path) for path in paths]
@@ -91,7 +94,7 @@ def compare(paths: Sequence[Path]) -> str:
         ["offline test score, light net", *(_score(run.metrics.judge_light) for run in runs)],
         ["minutes", *(f"{run.metrics.seconds['total'] / 60:.1f}" for run in runs)],
     ]
-    return markdown(["", *(run.name for run in runs)], [*lines, *_differing([run.settings for run in runs])])
+    return ["", *(run.name for run in runs)], [*lines, *_differing([run.settings for run in runs])]
 
 
 def _differing(settings: Sequence[dict[str, str] | None]) -> list[list[str]]:

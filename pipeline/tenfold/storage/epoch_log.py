@@ -6,7 +6,7 @@ import errno
 import json
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
@@ -16,6 +16,7 @@ from tenfold.storage import atomic
 EPOCHS: Final = "metrics.jsonl"
 
 Stage = Literal["cgan", "classifier"]
+AfterStep = Callable[[int, int, float], None]  # the epoch, from 1; of how many; the share of its steps that is done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,17 @@ class GeneratorEpoch(Epoch):
     score_real: float  # mean score that the discriminator gives real digits
     score_generated: float
     variety: float  # within a class, as a share of that of real digits
+
+
+@dataclass(frozen=True)
+class PartOfEpoch:
+    """How far an epoch is. It is reported while a training runs, and not logged."""
+
+    task: str  # name of the training's folder
+    epoch: int  # the one in progress, from 1
+    epochs: int  # of this training
+    share: float  # of the epoch's steps, 0 to 1
+    seconds: float  # since the epoch began
 
 
 class EpochLog:

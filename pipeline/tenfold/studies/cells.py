@@ -23,6 +23,7 @@ from tenfold.settings import Compute, Data
 from tenfold.sources.load import load_sources, reference_digits
 from tenfold.storage import atomic
 from tenfold.studies.table import FULL, QUICK, encode, read, stamp, summary
+from tenfold.terminal import note
 from tenfold.training import device
 
 
@@ -52,8 +53,8 @@ Job = tuple[int, str]  # seed and cell
 def load_material(data: Data, compute: Compute, quick: bool = False) -> Material:
     """Training digits of which none occurs in the test set, and test digits with labels. Raises BadInput."""
     sources = load_sources(data)
-    for note in sources.notes:
-        print(note)
+    for line in sources.notes:
+        note(line)
     train, _ = overlap.guard(sources.train, sources.extra, sources.test, "honest")
     test = replace(sources.test, labels=judge.look_up_labels(sources.test, reference_digits(data)))
     return Material(train, test, quick, device.resolve(compute, 2**20))
@@ -98,7 +99,7 @@ def _measure_missing(
         atomic.write(path, encode(rows, columns))
         for row in result["rows"]:
             numbers = [f"{name} {summary([row[name]], style)}" for name, style in columns.items() if name in row]
-            print(f"{row['row']}, seed {row['seed']}: {', '.join(numbers)}", flush=True)
+            note(f"{row['row']}, seed {row['seed']}: {', '.join(numbers)}")
 
     # One process per worker rather than per cell: what cells have in common is made once in each.
     workers = material.compute.workers

@@ -16,6 +16,7 @@ from digit_recognizer.limits import Limits
 from tenfold.errors import BadInput
 from tenfold.submit.candidate import Candidate
 from tenfold.submit.ledger import Attempt, Ledger, locked
+from tenfold.terminal import note, result
 
 _UNKNOWN: Final = (
     "it may or may not have been sent: it is not in the list of submissions so far. "
@@ -34,7 +35,7 @@ def submit(candidate: Candidate, again: bool, wait: bool, limits: Limits) -> Non
         if attempt is None:
             left = client.remaining_today(listed, limits.call_s)
             for line in (*candidate.summary(), f"submissions left today: {left}"):
-                print(line, flush=True)
+                note(line)
             if left < 1:
                 raise KaggleFailed("limit", "not sent: no submission is left today; the count restarts at midnight UTC")
             attempt = _send(ledger, candidate, limits)
@@ -57,7 +58,7 @@ def _attempt_to_continue(
             ledger.update(attempt, state="not sent")
     last = attempts[-1] if attempts else None
     if last and last.id in unfinished and last.state == "submitted" and not again:
-        print(f"already sent as {last.ref}, on {last.started}; not sent again")
+        note(f"already sent as {last.ref}, on {last.started}; not sent again")
         return last
     before = client.find(listed, client.id_prefix(candidate.sha256))
     if before and not again:
@@ -79,14 +80,14 @@ def _send(ledger: Ledger, candidate: Candidate, limits: Limits) -> Attempt:
         judge=candidate.judge,
     )
     ledger.put(attempt)
-    print("sending", flush=True)
+    note("sending")
     try:
         sent = client.send(candidate.file, attempt.id, candidate.note(), limits)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_UNKNOWN) from None
     if sent.outcome == "submitted" and sent.submission:
         attempt = ledger.confirm(attempt, sent.submission)
-        print(f"submitted: {attempt.ref}" + (f", although: {sent.message}" if sent.failed else ""), flush=True)
+        result(f"submitted: {attempt.ref}" + (f", although: {sent.message}" if sent.failed else ""))
         if sent.interrupted:
             raise KeyboardInterrupt(f"stopped; it was submitted as {attempt.ref}")
         return attempt
@@ -105,14 +106,16 @@ def _wait_for_score(ledger: Ledger, attempt: Attempt, limits: Limits) -> None:
     def print_once(line: str) -> None:
         if line not in printed:
             printed.add(line)
-            print(line, flush=True)
+            note(line)
 
     try:
         submission = client.wait_for_score(attempt.id, limits, print_once)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped waiting; it was submitted as {attempt.ref}") from None
     if submission is None:
-        print(f"submitted as {attempt.ref}; no score within {limits.score_s:g} s, `tenfold submissions` shows it later")
+        result(
+            f"submitted as {attempt.ref}; no score within {limits.score_s:g} s, `tenfold submissions` shows it later"
+        )
         return
     attempt = ledger.confirm(attempt, submission)
     if submission.status == "ERROR" or submission.score is None:
@@ -122,4 +125,4 @@ def _wait_for_score(ledger: Ledger, attempt: Attempt, limits: Limits) -> None:
     scores = [f"score: {submission.score:.5f}"]
     scores += [f"cross-validation {attempt.cv:.5f}"] if attempt.cv is not None else []
     scores += [f"offline test score {attempt.judge:.5f}"] if attempt.judge is not None else []
-    print(", ".join(scores))
+    result(", ".join(scores), style="bold")

@@ -15,7 +15,7 @@ from tenfold.models.inference import probabilities
 from tenfold.seeds import SeedStream
 from tenfold.settings import Compute, Fit, Net
 from tenfold.storage.checkpoint import Checkpoint
-from tenfold.storage.epoch_log import ClassifierEpoch
+from tenfold.storage.epoch_log import AfterStep, ClassifierEpoch
 from tenfold.training.device import autocast
 from tenfold.training.muon import Muon
 from tenfold.training.schedule import MovingAverage, RateCut, cut_rate, warm_up_then_decay
@@ -32,12 +32,14 @@ def fit_classifier(
     *,
     resume: Checkpoint | None = None,
     after_epoch: AfterEpoch | None = None,
+    after_step: AfterStep | None = None,
     validate: Callable[[nn.Module], float] | None = None,
     rate_cuts: Sequence[RateCut] = (),
 ) -> Classifier:
     """Train `net` and return the average of its weights.
 
-    `after_epoch` gets each epoch's record and a checkpoint, which `resume` continues from. `validate` gives the
+    `after_epoch` gets each epoch's record and a checkpoint, which `resume` continues from. `after_step` gets how far
+    the epoch is. `validate` gives the
     accuracy of the averaged net after each epoch, for the log only: the last epoch's net is used.
     Raises Diverged when the loss becomes NaN or infinite.
     """
@@ -73,6 +75,8 @@ def fit_classifier(
             adamw.step()
             averaged.update(total_step)
             losses[step] = loss.detach()
+            if after_step:
+                after_step(epoch + 1, fit.epochs, (step + 1) / batches.steps)
         _require_finite(losses, fit, epoch, steps, cut_factor)
         record = ClassifierEpoch(
             epoch=epoch + 1,

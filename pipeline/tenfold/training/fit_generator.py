@@ -16,7 +16,7 @@ from tenfold.models.inference import sampler
 from tenfold.seeds import SeedStream
 from tenfold.settings import Cgan, Compute
 from tenfold.storage.checkpoint import Checkpoint
-from tenfold.storage.epoch_log import GeneratorEpoch
+from tenfold.storage.epoch_log import AfterStep, GeneratorEpoch
 from tenfold.training.device import autocast
 from tenfold.training.gan_loss import GAN_LOSSES, discriminator_loss, generator_loss, shifted
 from tenfold.training.schedule import MovingAverage, RateCut, cut_rate
@@ -38,12 +38,14 @@ def fit_generator(
     *,
     resume: Checkpoint | None = None,
     after_epoch: AfterEpoch | None = None,
+    after_step: AfterStep | None = None,
     rate_cuts: Sequence[RateCut] = (),
 ) -> Generator:
     """Train the pair on uint8 (N, 28, 28) and int64 (N,); return the averaged generator, in evaluation mode.
 
     `after_epoch` gets each epoch's record, a checkpoint, which `resume` continues from, and a PNG of digits drawn
-    from fixed z, one row per digit. Raises Diverged when a loss becomes NaN or infinite.
+    from fixed z, one row per digit. `after_step` gets how far the epoch is. Raises Diverged when a loss becomes NaN or
+    infinite.
     """
     device, gan_loss = images.device, GAN_LOSSES[cgan.loss]
     torch.manual_seed(seeds.seed_of("cgan"))
@@ -91,6 +93,8 @@ def fit_generator(
 
             averaged.update(epoch * steps + step)
             totals += torch.stack([loss_d.detach(), loss_g.detach(), *scores])
+            if after_step:
+                after_step(epoch + 1, cgan.epochs, (step + 1) / steps)
         mean_d, mean_g, score_real, score_generated = (totals / steps).tolist()
         if not (np.isfinite(mean_d) and np.isfinite(mean_g)):
             raise Diverged(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Final
 
 from torch import nn
 
@@ -16,11 +17,13 @@ from tenfold.settings import Cgan
 from tenfold.storage import atomic, checkpoint
 from tenfold.storage.checkpoint import FORMAT, Checkpoint, Unusable
 from tenfold.storage.completion import DONE, finish, finished
-from tenfold.storage.epoch_log import Epoch, Stage
+from tenfold.storage.epoch_log import Epoch, PartOfEpoch, Stage
 from tenfold.storage.run_folder import DIVERGED, RATE_CUTS, RunFolder
 from tenfold.training.schedule import RateCut
 
-Report = Callable[[Epoch], None]
+Report = Callable[[Epoch | PartOfEpoch], None]
+
+REPORT_EVERY_S: Final = 0.5  # within an epoch
 
 
 def is_trained(folder: Path) -> bool:
@@ -95,7 +98,7 @@ class RunningTask:
     def __init__(self, run: RunFolder, folder: Path, stage: Stage, report: Report) -> None:
         self.run, self.folder, self.report = run, folder, report
         self.checkpoint = _checkpoint(folder, stage)
-        self.last_ended = time.monotonic()
+        self.last_ended = self.last_reported = time.monotonic()
         self.epochs_done = 0
 
     @contextmanager
@@ -125,6 +128,13 @@ class RunningTask:
         checkpoint.save(self.checkpoint, state)
         self.epochs_done = state.epochs_done
         self.report(line)
+
+    def after_step(self, epoch: int, epochs: int, share: float) -> None:
+        """Report how far an epoch is, now and then."""
+        now = time.monotonic()
+        if now - self.last_reported >= REPORT_EVERY_S:
+            self.last_reported = now
+            self.report(PartOfEpoch(self.folder.name, epoch, epochs, round(share, 4), round(now - self.last_ended, 3)))
 
     def finish(self, files: Sequence[str], **result: float) -> None:
         """Declare the training finished with these files."""

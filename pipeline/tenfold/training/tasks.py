@@ -85,6 +85,7 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
             task.seeds,
             resume=running.resume(),
             after_epoch=after_epoch,
+            after_step=running.after_step,
             rate_cuts=rate_cuts(task.folder),
         )
     final_variety = variety(generator, images, labels, task.cgan, task.seeds)
@@ -133,6 +134,7 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
             task.seeds,
             resume=running.resume(),
             after_epoch=running.after_epoch,
+            after_step=running.after_step,
             validate=validate if curve_digits else None,
             rate_cuts=rate_cuts(task.folder),
         )
