@@ -145,7 +145,9 @@ def test_a_walk_starts_and_ends_at_its_seeds(generator: Generator) -> None:
 
 def test_a_walk_leads_from_one_digit_to_another(generator: Generator) -> None:
     images = generator.walk((3, 8), (5, 6), 7)
-    assert (images[0] == generator.walk(3, (5, 6), 7)[0]).all() and (images[-1] == generator.walk(8, (5, 6), 7)[-1]).all()
+    assert (images[0] == generator.walk(3, (5, 6), 7)[0]).all() and (
+        images[-1] == generator.walk(8, (5, 6), 7)[-1]
+    ).all()
     assert len(np.unique(images.reshape(7, -1), axis=0)) == 7
 
 

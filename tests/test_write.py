@@ -148,9 +148,9 @@ def test_a_label_between_two_digits_mixes_their_classes(generator: bytes) -> Non
     assert isinstance(net, Generator)
     z = np.random.default_rng(0).standard_normal((4, CGAN.z_dim), dtype=np.float32)
     labels = labels_between(3, 8, [0, 0.25, 0.999, 1])
-    images = ort.InferenceSession(generator, providers=["CPUExecutionProvider"]).run(
-        None, {"z": z, "labels": labels}
-    )[0]
+    images = ort.InferenceSession(generator, providers=["CPUExecutionProvider"]).run(None, {"z": z, "labels": labels})[
+        0
+    ]
     share = torch.tensor([[0], [0.25], [0.999], [1]])
     with torch.inference_mode():
         start, end = net.embedding(torch.tensor([3, 8]))

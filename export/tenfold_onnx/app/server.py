@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,10 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenfold_onnx.app import STATIC
 from tenfold_onnx.app.model_store import ModelStore, channel_images, occlusion
 from tenfold_onnx.contract import END_OF_BETWEEN, MAX_SIDE, BadInput
 
-STATIC: Final = Path(__file__).with_name("static")
 MAX_BYTES: Final = 1_000_000  # of a request; a drawing of the page's is 78,400
 MAX_DIGITS: Final = 100  # drawn per request
 CHANNELS: Final = 12  # shown per layer

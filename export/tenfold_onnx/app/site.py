@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from tenfold_onnx.app import STATIC
 from tenfold_onnx.app.model_store import ModelStore
-from tenfold_onnx.app.server import STATIC
 from tenfold_onnx.contract import CANVAS_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX, BadInput
 
 ONNXRUNTIME_WEB: Final = "onnxruntime-web@1.30.0"

@@ -73,10 +73,8 @@ function pointOf(event) {
 
 canvas.addEventListener('pointerdown', (event) => {
   if (!event.isPrimary || event.button !== 0) return;
-  event.preventDefault();
   stopReplay();
   keyboard.used = keyboard.down = false;
-  canvas.focus({ preventScroll: true });
   canvas.setPointerCapture(event.pointerId);
   marks.push([pointOf(event)]);
   changed();

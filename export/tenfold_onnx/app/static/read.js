@@ -23,13 +23,14 @@ const percentage = (probability, decimals) => `${(100 * probability).toFixed(dec
 function show({ label, probabilities }) {
   shown = { label, probabilities: label < 0 ? bars.map(() => 0) : probabilities };
   byId('label').value = label < 0 ? '–' : label;
+  byId('label').classList.toggle('none', label < 0);
   byId('sure').textContent =
     label >= 0 ? `${percentage(probabilities[label], 1)} sure` : isEmpty() ? 'waiting for a digit' : 'no digit yet';
   bars.forEach(({ bar, fill, percent }, digit) => {
     const probability = shown.probabilities[digit];
     bar.classList.toggle('best', digit === label);
     fill.style.transform = `scaleY(${probability})`;
-    percent.textContent = probability >= 0.005 ? percentage(probability, 0) : '';
+    percent.textContent = probability >= 0.005 ? (100 * probability).toFixed(0) : '';
   });
 }
 
