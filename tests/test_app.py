@@ -1,56 +1,27 @@
-"""The web page: what its server answers and refuses, and the page itself in a real browser."""
+"""The page's server: what it answers and refuses."""
 
 from __future__ import annotations
 
 import base64
-import http.client
-import json
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from app_server import Page, start_app
+from conftest import HANG_S
 
 from tenfold.cli import status
-from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
-from tenfold_onnx.app.model_store import channel_images, occlusion
-
-HANG_S = 600  # only a hang takes as long
-
-
-@dataclass(frozen=True)
-class Page:
-    """A running `tenfold app`."""
-
-    port: int
-    models: Path
-
-    def request(self, path: str, query: Any = None, **headers: str) -> tuple[int, Any, dict[str, str]]:
-        """Status, content and headers of the answer: a GET without a query, else a POST."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_S)
-        body = query if query is None or isinstance(query, bytes) else json.dumps(query)
-        connection.request("GET" if query is None else "POST", path, body, headers)
-        response = connection.getresponse()
-        text = response.read()
-        is_json = response.headers.get_content_type() == "application/json"
-        return response.status, json.loads(text) if is_json else text.decode(), dict(response.getheaders())
-
-
-def start_app(*arguments: str | Path, cwd: Path) -> tuple[subprocess.Popen[str], int]:
-    """A server's process, and the port that it prints."""
-    command = [sys.executable, "-m", "tenfold.cli", "app", *map(str, arguments), "--port", "0", "--no-open"]
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout
-    line = process.stdout.readline()
-    assert line.startswith("http://127.0.0.1:"), process.stderr.read() if process.stderr else ""
-    return process, int(line.split(":")[2].split("/")[0])
+from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator, shipped
+from tenfold_onnx.app import STATIC
+from tenfold_onnx.app.model_store import SHIPPED_NAME, ModelStore, channel_images, occlusion
+from tenfold_onnx.contract import labels_between
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +79,27 @@ def test_explain_returns_occlusion_and_activations(page: Page) -> None:
     assert page.request("/api/explain", query(blank()))[1]["occlusion"] is None
 
 
-def test_generate_and_walk_return_the_generators_images(page: Page) -> None:
+def latent(page: Page, n: int, seed: int = 0) -> np.ndarray:  # type: ignore[type-arg]
+    return Generator(page.models / "generator.onnx").latent(n, seed)
+
+
+def generate_query(labels: Any, z: np.ndarray) -> dict[str, Any]:  # type: ignore[type-arg]
+    return {"model": "run", "labels": labels, "z": base64.b64encode(z.tobytes()).decode()}
+
+
+def test_generate_returns_the_generators_images(page: Page) -> None:
     generator = Generator(page.models / "generator.onnx")
-    _, answer, _ = page.request("/api/generate", {"model": "run", "labels": "2026", "seed": 5})
+    _, answer, _ = page.request("/api/generate", generate_query([2, 0, 2, 6], latent(page, 4, 5)))
     images = np.stack([from_base64(image) for image in answer["images"]])
     assert (images == generator.generate([2, 0, 2, 6], seed=5)).all()
-    _, answer, _ = page.request("/api/walk", {"model": "run", "label": 3, "from": 1, "to": 2, "steps": 6})
+
+
+def test_generate_mixes_digits(page: Page) -> None:
+    generator, z = Generator(page.models / "generator.onnx"), latent(page, 3)
+    labels = labels_between(3, 8, [0, 0.5, 1])
+    _, answer, _ = page.request("/api/generate", generate_query(labels.tolist(), z))
     images = np.stack([from_base64(image) for image in answer["images"]])
-    assert np.abs(images.astype(int) - generator.walk(3, (1, 2), 6)).max() <= 1
+    assert (images == generator.generate(labels, z=z)).all()
 
 
 @pytest.mark.parametrize(
@@ -130,17 +114,28 @@ def test_generate_and_walk_return_the_generators_images(page: Page) -> None:
         ("read", query(sketch(), width=10**9), "width: must be an integer from 2 to 4096"),
         ("read", query(sketch(), width="160"), "width: must be an integer"),
         ("read", query(sketch(), grey="%%%"), ""),
-        ("generate", {"model": "run", "labels": "12x"}, "labels: must be 1 to 100 digits"),
-        ("generate", {"model": "run", "labels": "1" * 101}, "labels: must be 1 to 100 digits"),
-        ("generate", {"model": "run", "labels": "1", "seed": -1}, "seed: must be an integer ≥ 0, got -1"),
-        ("generate", {"model": "run", "labels": "1", "seed": "x"}, "seed: must be an integer ≥ 0, got 'x'"),
-        ("walk", {"model": "run", "label": 10}, "labels: must be digits 0..9, got 10"),
-        ("walk", {"model": "run", "label": "a"}, "labels: must be integers"),
-        ("walk", {"model": "run", "label": 1, "steps": 10**6}, "steps: must be an integer from 2 to 100"),
+        ("generate", {"model": "run", "labels": [1]}, "z: must be a string"),
+        ("generate", generate_query("12", np.zeros(2)), "labels: must be a list of 1 to 100 integers"),
+        ("generate", generate_query([], np.zeros(2)), "labels: must be a list of 1 to 100 integers"),
+        ("generate", generate_query([1] * 101, np.zeros(2)), "labels: must be a list of 1 to 100 integers"),
+        ("generate", generate_query([True], np.zeros(2)), "labels: must be a list of 1 to 100 integers"),
+        ("generate", generate_query([10**30], np.zeros(2)), "labels: must be digits 0..9, got 1000"),
+        ("generate", generate_query([1], np.zeros(1)), "z: must be float32, 1 × "),
+        ("generate", generate_query([1], np.zeros(0)) | {"z": "%%%"}, ""),
     ],
 )
 def test_a_bad_request_gets_a_message_and_400(page: Page, call: str, body: Any, message: str) -> None:
     code, answer, _ = page.request(f"/api/{call}", body)
+    assert code == 400 and answer["error"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "message"),
+    [(10, 0.0, "labels: must be digits 0..9, got 10"), (-1, 0.0, "labels: must be digits"), (1, np.nan, "z: must be")],
+)
+def test_what_the_generator_cannot_draw_is_refused(page: Page, label: int, value: float, message: str) -> None:
+    z = np.full_like(latent(page, 1), value)
+    code, answer, _ = page.request("/api/generate", generate_query([label], z))
     assert code == 400 and answer["error"].startswith(message)
 
 
@@ -162,9 +157,9 @@ def test_the_page_may_load_only_from_its_own_server(page: Page) -> None:
     assert headers["content-security-policy"].startswith("default-src 'self'")
 
 
-@pytest.mark.parametrize("name", ["page.js", "api.js", "board.js", "read.js", "generate.js", "style.css", "icon.svg"])
-def test_no_static_file_names_another_host(page: Page, name: str) -> None:
-    code, text, _ = page.request(f"/{name}")
+@pytest.mark.parametrize("path", sorted(STATIC.iterdir()), ids=lambda path: path.name)
+def test_no_static_file_names_another_host(page: Page, path: Path) -> None:
+    code, text, _ = page.request(f"/{path.name}")
     assert code == 200 and "//" not in text.replace("http://www.w3.org/2000/svg", "").replace("// ", "")
 
 
@@ -204,6 +199,18 @@ def test_what_cannot_be_served_is_refused(
     assert message.replace("PORT", actual["PORT"]) in error and error.count("\n") == 1
 
 
+def test_without_a_folder_the_shipped_models_serve(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores: list[ModelStore] = []
+    monkeypatch.setattr(shipped, "FOLDER", finished_run)
+    monkeypatch.setattr(sys.modules["tenfold.cli.app"], "_serve", lambda store, *_: stores.append(store))
+    monkeypatch.chdir(tmp_path)
+    assert status(["app"]) == 0 and list(stores[0].folders) == [SHIPPED_NAME]
+    shutil.copytree(finished_run, tmp_path / "runs/mine")
+    assert status(["app"]) == 0 and set(stores[1].folders) == {"mine", SHIPPED_NAME}
+
+
 def test_ctrl_c_stops_the_server_without_a_traceback(page: Page, tmp_path: Path) -> None:
     process, port = start_app(page.models, cwd=tmp_path)
     assert Page(port, page.models).request("/api/models")[0] == 200
@@ -217,75 +224,3 @@ def test_the_most_active_channels_keep_their_order() -> None:
     activation[3, 0, 0], activation[1, 1, 1] = 1.0, 0.5
     images = channel_images(activation, 2)
     assert images.shape == (2, 2, 2) and images[0, 1, 1] == 127 and images[1, 0, 0] == 255
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1100, 390])
-def test_a_person_draws_reads_and_generates(page: Page, browser: Any, width: int) -> None:
-    from playwright.sync_api import expect
-
-    expect.set_options(timeout=600_000)
-    view = browser.new_page(viewport={"width": width, "height": 900})
-    requests: list[str] = []
-    errors: list[str] = []
-    view.on("request", lambda request: requests.append(request.url))
-    view.on("console", lambda message: errors.append(message.text))
-    view.on("pageerror", lambda error: errors.append(str(error)))
-    home = f"http://127.0.0.1:{page.port}/"
-    view.goto(home)
-    label = view.locator("#label")
-    expect(label).to_have_text("–")
-    box = view.locator("#canvas").bounding_box()
-    assert box
-
-    def drag(*points: tuple[float, float]) -> None:
-        (x, y), *rest = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-        view.mouse.move(x, y)
-        view.mouse.down()
-        for x, y in rest:
-            view.mouse.move(x, y, steps=8)
-        view.mouse.up()
-
-    drag((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))
-    expect(label).not_to_have_text("–")
-    pixels = view.evaluate(
-        "() => [...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]"
-    )
-    drawing = np.array(pixels, np.uint8).reshape(280, 280, 4)[..., 0]
-    expected = CanvasClassifier(page.models / "classifier_canvas.onnx").predict(drawing)
-    expect(label).to_have_text(str(expected.label[0]))
-    expect(view.locator("#bars li.best span").last).to_have_text(f"{100 * expected.probabilities.max():.1f} %")
-    expect(view.locator("#layers .layer")).to_have_count(3)
-
-    with view.expect_download() as download:
-        view.locator("#save").click()
-    assert download.value.suggested_filename == f"digit-{expected.label[0]}.png"
-
-    drag((0.2, 0.5), (0.8, 0.5))
-    view.locator("#undo").click()
-    expect(label).to_have_text(str(expected.label[0]))
-    view.locator("#clear").click()
-    expect(label).to_have_text("–")
-
-    view.locator("#canvas").focus()
-    view.keyboard.press("Space")
-    for _ in range(9):
-        view.keyboard.press("ArrowDown")
-    expect(label).not_to_have_text("–")
-    view.keyboard.press("Delete")
-    expect(label).to_have_text("–")
-
-    view.locator("#tab-read").focus()
-    view.keyboard.press("ArrowRight")
-    expect(view.locator("#generated canvas")).to_have_count(10)
-    view.locator("#labels").fill("77")
-    view.locator("#generate button").first.click()
-    expect(view.locator("#generated canvas")).to_have_count(2)
-    expect(view.locator("#steps canvas")).to_have_count(25)
-    before = view.evaluate("() => document.getElementById('walked').toDataURL()")
-    view.locator("#step").fill("24")
-    assert view.evaluate("() => document.getElementById('walked').toDataURL()") != before
-
-    assert view.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-    assert errors == []
-    assert all(url.startswith((home, "data:")) for url in requests)

@@ -20,6 +20,7 @@ from digit_recognizer import rows
 from tenfold.cli import status
 from tenfold.extras import install_command
 from tenfold_onnx import BadInput, Classifier, Generator
+from tenfold_onnx.contract import labels_between
 from tenfold_onnx.images import read_image
 
 BLOCK_TORCH = """
@@ -142,6 +143,27 @@ def test_a_walk_starts_and_ends_at_its_seeds(generator: Generator) -> None:
         assert np.abs(images[step].astype(int) - generator.generate([3], seed=seed)[0].astype(int)).max() <= 1
     assert len(np.unique(images.reshape(7, -1), axis=0)) == 7
     assert (generator.walk(3, (5, 5), 2) == generator.generate([3], seed=5)).all()
+
+
+def test_a_walk_leads_from_one_digit_to_another(generator: Generator) -> None:
+    images = generator.walk((3, 8), (5, 6), 7)
+    assert (images[0] == generator.walk(3, (5, 6), 7)[0]).all() and (
+        images[-1] == generator.walk(8, (5, 6), 7)[-1]
+    ).all()
+    assert len(np.unique(images.reshape(7, -1), axis=0)) == 7
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1])
+def test_a_share_outside_0_to_1_is_no_label(share: float) -> None:
+    with pytest.raises(BadInput, match="share: must be numbers from 0 to 1"):
+        labels_between(3, 8, [share])
+
+
+def test_an_older_generator_draws_digits_but_no_mixtures(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(generator.card, "contract", "1")
+    assert generator.generate([3]).shape == (1, 28, 28)
+    with pytest.raises(BadInput, match="older generator cannot mix digits"):
+        generator.walk((3, 8), (5, 6), 7)
 
 
 @pytest.mark.parametrize(

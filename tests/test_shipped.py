@@ -14,15 +14,14 @@ from tenfold.evaluation.judge import look_up_labels
 from tenfold.settings import Data
 from tenfold.sources import sample
 from tenfold.sources.load import load_sources, reference_digits
-from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
-from tenfold_onnx.shipped import FOLDER
+from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator, shipped_models
 
 MODELS = (Classifier, CanvasClassifier, Explainer, Generator)
 
 
 def test_they_fit_in_two_and_a_half_megabytes() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {model.shipped for model in MODELS}
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) <= 2.5e6
+    assert {path.name for path in shipped_models().iterdir()} == {model.shipped for model in MODELS}
+    assert sum(path.stat().st_size for path in shipped_models().iterdir()) <= 2.5e6
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -18,7 +18,7 @@ from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
-from tenfold_onnx.contract import OPSET
+from tenfold_onnx.contract import OPSET, labels_between
 from tenfold_onnx.write import graphs
 from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
 from tenfold_onnx.write.graphs import Ensemble, ImageGenerator
@@ -100,7 +100,7 @@ def test_a_model_is_one_valid_file_with_its_opset_and_card(classifier: bytes, ge
         assert [entry.version for entry in model.opset_import if entry.domain == ""] == [OPSET]
         assert not any(tensor.external_data for tensor in model.graph.initializer)
     card = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
-    assert card["honest"] == "yes" and card["contract"] == "1" and card["opset"] == str(OPSET)
+    assert card["honest"] == "yes" and card["contract"] == "2" and card["opset"] == str(OPSET)
 
 
 def test_no_trace_of_the_building_machine_is_inside(classifier: bytes, generator: bytes) -> None:
@@ -141,3 +141,25 @@ def test_numpy_and_the_graph_temper_alike(weights: list[list[float]], temperatur
     assert cross_validation.tempered(probabilities, temperature) == pytest.approx(in_graph, abs=1e-5)
     most_likely = probabilities == probabilities.max(1, keepdims=True)
     assert (np.where(most_likely, in_graph, 1).min(1) >= in_graph.max(1) - 1e-6).all()  # no label changes
+
+
+def test_a_label_between_two_digits_mixes_their_classes(generator: bytes) -> None:
+    net = randomised(lambda: Generator(CGAN), 3)
+    assert isinstance(net, Generator)
+    z = np.random.default_rng(0).standard_normal((4, CGAN.z_dim), dtype=np.float32)
+    labels = labels_between(3, 8, [0, 0.25, 0.999, 1])
+    images = ort.InferenceSession(generator, providers=["CPUExecutionProvider"]).run(None, {"z": z, "labels": labels})[
+        0
+    ]
+    share = torch.tensor([[0], [0.25], [0.999], [1]])
+    with torch.inference_mode():
+        start, end = net.embedding(torch.tensor([3, 8]))
+        expected = net.draw(torch.from_numpy(z), start + share * (end - start)).squeeze(1).mul(255).round().numpy()
+    assert np.abs(images - expected).max() <= 1
+
+
+@pytest.mark.parametrize("label", [-11, 10, 99, 100_000])
+def test_the_graph_refuses_other_labels(generator: bytes, label: int) -> None:
+    session = ort.InferenceSession(generator, providers=["CPUExecutionProvider"])
+    with pytest.raises(Exception, match="indices element out of data bounds"):
+        session.run(None, {"z": np.zeros((1, CGAN.z_dim), np.float32), "labels": np.array([label])})

@@ -12,5 +12,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from tenfold_onnx.contract import BadInput
 from tenfold_onnx.runtime import CanvasClassifier, Classifier, Explainer, Generator
+from tenfold_onnx.shipped import shipped_models
 
-__all__ = ["BadInput", "CanvasClassifier", "Classifier", "Explainer", "Generator"]
+__all__ = ["BadInput", "CanvasClassifier", "Classifier", "Explainer", "Generator", "shipped_models"]

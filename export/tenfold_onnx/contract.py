@@ -10,6 +10,7 @@ classifier_canvas.onnx
        seen uint8 (N, 28, 28): the drawing as the net sees it, ink float32 (N,): share of the drawing that is ink
 generator.onnx
     z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
+    From version 2 on, a label may also lie between two digits, see `labels_between`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-CONTRACT_VERSION: Final = "1"
+CONTRACT_VERSION: Final = "2"  # 2 adds labels between two digits to 1
 OPSET: Final = 20
 SIDE: Final = 28
 CLASSES: Final = 10
+# Labels between two digits are start + 10 * end + 100 * share, with the share of `end` in thousandths, 1 to 999.
+FIRST_BETWEEN: Final = 100
+END_OF_BETWEEN: Final = 100_000
 NO_DIGIT: Final = -1  # the label where there is no digit to read
 
 # How a drawing becomes the 28x28 image that the net sees.
@@ -86,16 +90,35 @@ def validated_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
 
 
 def validated_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Labels int64 (N,) in 0..9 for the generator; a single integer becomes a batch of one. Raises BadInput."""
+    """Labels int64 (N,) for the generator, in 0..9 or between two digits; one integer becomes a batch of one.
+
+    Raises BadInput.
+    """
     array = np.atleast_1d(np.asarray(labels))
     if array.size == 0:
         return np.empty(0, dtype=np.int64)
     if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
         raise BadInput(f"labels: must be integers (N,), got {_dtype_and_shape(array)}")
-    outside = array[(array < 0) | (array >= CLASSES)]
+    between = (array >= FIRST_BETWEEN) & (array < END_OF_BETWEEN)
+    outside = array[((array < 0) | (array >= CLASSES)) & ~between]
     if outside.size:
         raise BadInput(f"labels: must be digits 0..9, got {outside[0]}")
     return array.astype(np.int64)
+
+
+def labels_between(start: int, end: int, share: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Labels int64 (N,) for shares (N,) in [0, 1] of the way from the digit `start` to the digit `end`.
+
+    The generator mixes the class embeddings of both. Shares are rounded to thousandths. A share of 0 gives the label
+    `start`, a share of 1 gives `end`. Raises BadInput.
+    """
+    first, last = validated_labels([start, end])
+    thousandths = np.rint(np.atleast_1d(np.asarray(share, np.float64)) * 1000).astype(np.int64)
+    if ((thousandths < 0) | (thousandths > 1000)).any():
+        raise BadInput("share: must be numbers from 0 to 1")
+    return np.select(
+        [thousandths == 0, thousandths == 1000], [first, last], first + 10 * last + FIRST_BETWEEN * thousandths
+    )
 
 
 def validated_share(share: Any, name: str) -> float:

@@ -17,12 +17,14 @@ from tenfold_onnx.contract import (
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
     EXPLAIN_ONNX,
+    FIRST_BETWEEN,
     GENERATOR_INPUTS,
     GENERATOR_ONNX,
     GENERATOR_OUTPUTS,
     LIGHT_ONNX,
     NO_DIGIT,
     BadInput,
+    labels_between,
     validated_drawings,
     validated_images,
     validated_labels,
@@ -30,7 +32,7 @@ from tenfold_onnx.contract import (
     validated_share,
 )
 from tenfold_onnx.model_file import numpy_dtype, open_model
-from tenfold_onnx.shipped import FOLDER
+from tenfold_onnx.shipped import shipped_models
 
 BATCH: Final = 64  # images per call of onnxruntime: larger batches are no faster and take more memory
 DRAWING_PIXELS: Final = 4_000_000  # of drawings per call: 16 MB in float32
@@ -56,7 +58,7 @@ class _Model:
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
         self.session = open_model(
-            FOLDER / self.shipped if path is None else path, self.inputs, self.outputs, threads, providers
+            shipped_models() / self.shipped if path is None else path, self.inputs, self.outputs, threads, providers
         )
         self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
 
@@ -162,6 +164,11 @@ class Generator(_Model):
         """Width of the latent vector."""
         return self.session.get_inputs()[0].shape[1]
 
+    @property
+    def mixes(self) -> bool:
+        """Whether labels may lie between two digits: models of the contract's version 1 cannot do this."""
+        return self.card.get("contract", "1") != "1"
+
     def latent(self, n: int, seed: int = 0) -> npt.NDArray[np.float32]:
         """`n` latent vectors, float32 (n, z_dim), standard normal; the same seed gives the same vectors."""
         return np.random.default_rng(validated_seed(seed)).standard_normal((n, self.z_dim), dtype=np.float32)
@@ -169,11 +176,13 @@ class Generator(_Model):
     def generate(
         self, labels: npt.ArrayLike, seed: int = 0, z: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """One image per label: uint8 (N, 28, 28) for labels (N,) in 0..9.
+        """One image per label: uint8 (N, 28, 28) for labels (N,) in 0..9, or from `contract.labels_between`.
 
         `z` float32 (N, z_dim) replaces the latent vectors that `seed` would draw. Raises BadInput.
         """
         classes = validated_labels(labels)
+        if not self.mixes and (classes >= FIRST_BETWEEN).any():
+            raise BadInput("labels: this older generator cannot mix digits; write it again with `tenfold export RUN`")
         latent = self.latent(len(classes), seed) if z is None else np.asarray(z)
         shape = (len(classes), self.z_dim)
         if latent.dtype != np.float32 or latent.shape != shape:
@@ -181,11 +190,12 @@ class Generator(_Model):
         (images,) = self._run(BATCH, latent, classes)
         return images
 
-    def walk(self, label: int, seeds: tuple[int, int], steps: int) -> npt.NDArray[np.uint8]:
-        """Images uint8 (steps, 28, 28) of `label` between the latent vectors of two seeds, ends included.
+    def walk(self, label: int | tuple[int, int], seeds: tuple[int, int], steps: int) -> npt.NDArray[np.uint8]:
+        """Images uint8 (steps, 28, 28) between the latent vectors of two seeds, of one label or from one to another.
 
         The path is a great circle, since each of its points is as likely a latent vector as the ends are (T. White,
-        "Sampling Generative Networks", 2016). `steps` is at least 2. Raises BadInput.
+        "Sampling Generative Networks", 2016). Class embeddings are mixed linearly. Both ends are included, so `steps`
+        is at least 2. Raises BadInput.
         """
         if steps < 2:
             raise BadInput(f"steps: must be an integer ≥ 2, got {steps}")
@@ -197,4 +207,6 @@ class Generator(_Model):
             path = np.repeat(start[None], steps, 0)
         else:
             path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
-        return self.generate([label] * steps, z=path.astype(np.float32))
+        first, last = (label, label) if isinstance(label, int | np.integer) else label
+        labels = np.full(steps, first) if first == last else labels_between(first, last, share[:, 0])
+        return self.generate(labels, z=path.astype(np.float32))

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
-FOLDER: Final = Path(__file__).with_name("models")  # file names as in a run's folder, without the ensemble
+
+def shipped_models() -> Path:
+    """The folder with these model files, named as in a run's folder; the ensemble is not among them."""
+    return Path(__file__).with_name("models")

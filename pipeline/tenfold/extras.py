@@ -14,9 +14,8 @@ from urllib.parse import unquote, urlsplit
 # The packages that each extra installs, for the sentence that names a missing one.
 EXTRAS: Final = {
     "train": ("torch", "torchvision", "pandas", "sklearn", "scipy", "onnx", "onnx_ir", "onnxscript", "safetensors",
-              "matplotlib", "jinja2", "markupsafe", "tomli_w", "dacite"),
+              "matplotlib", "mlxtend", "jinja2", "markupsafe", "tomli_w", "dacite"),
     "tensorboard": ("tensorboard",),
-    "images": ("PIL",),
     "app": ("starlette", "uvicorn"),
     "kaggle": ("filelock",),
     "cluster": ("ray",),

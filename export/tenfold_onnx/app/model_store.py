@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from tenfold_onnx.contract import CANVAS_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX, SIDE, BadInput
 from tenfold_onnx.runtime import CanvasClassifier, Classifier, Explainer, Generator
+from tenfold_onnx.shipped import shipped_models
 
+SHIPPED_NAME: Final = "shipped with Tenfold"
 PATCH: Final = 4  # pixels: side of the square that occlusion covers
 
 
@@ -50,24 +52,28 @@ class ModelStore:
                 )
             return self._loaded[name]
 
-    def card(self, name: str) -> dict[str, str]:
-        """The model card: scores, training data, honest or leaked."""
-        return self.models(name).canvas.card
+    def description(self, name: str) -> dict[str, Any]:
+        """What the page must know of a folder's models, as JSON.
+
+        The card (scores, training data, honest or leaked), the width of the generator's latent vector, and whether it
+        can mix two digits.
+        """
+        models = self.models(name)
+        generator = models.generator
+        return {"name": name, "card": models.canvas.card, "z_dim": generator.z_dim, "mixes": generator.mixes}
 
 
 def find_model_folders(paths: Sequence[Path]) -> list[Path]:
     """The folders with a page's models: `paths` themselves and the folders in them, newest first. Raises BadInput."""
-    folders: list[Path] = []
     for path in paths:
         if not path.is_dir():
             raise BadInput(f"{path}: is not a folder; give a run's folder, or a folder of runs")
-        inside = sorted(folder for folder in path.iterdir() if folder.is_dir())
-        folders += [folder for folder in (path, *inside) if (folder / CANVAS_ONNX).is_file()]
+    folders = [folder for path in paths for folder in (path, *path.iterdir()) if (folder / CANVAS_ONNX).is_file()]
     if not folders:
         raise BadInput(
             f"{', '.join(map(str, paths))}: has no {CANVAS_ONNX}; make one with `tenfold run`, or `tenfold export RUN`"
         )
-    return sorted(folders, key=lambda folder: -(folder / CANVAS_ONNX).stat().st_mtime)
+    return sorted(sorted(folders), key=lambda folder: -(folder / CANVAS_ONNX).stat().st_mtime)
 
 
 def occlusion(classifier: Classifier, image: npt.NDArray[np.uint8], label: int) -> npt.NDArray[np.float32]:
@@ -96,5 +102,7 @@ def channel_images(activation: npt.NDArray[np.float32], most: int) -> npt.NDArra
 
 def _name(folder: Path, folders: Sequence[Path]) -> str:
     """The folder's own name, or its path where another folder has the same name."""
+    if folder == shipped_models():
+        return SHIPPED_NAME
     same_name = [other for other in folders if other.name == folder.name]
     return folder.resolve().name if len(same_name) == 1 else str(folder)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,10 +19,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from tenfold_onnx.app import STATIC
 from tenfold_onnx.app.model_store import ModelStore, channel_images, occlusion
-from tenfold_onnx.contract import MAX_SIDE, BadInput
+from tenfold_onnx.contract import END_OF_BETWEEN, MAX_SIDE, BadInput
 
-STATIC: Final = Path(__file__).with_name("static")
 MAX_BYTES: Final = 1_000_000  # of a request; a drawing of the page's is 78,400
 MAX_DIGITS: Final = 100  # drawn per request
 CHANNELS: Final = 12  # shown per layer
@@ -49,14 +48,13 @@ def application(store: ModelStore) -> Starlette:
         return respond
 
     async def models(_: Request) -> Response:
-        names = list(store.folders)
-        return JSONResponse([{"name": name, "card": await run_in_threadpool(store.card, name)} for name in names])
+        return JSONResponse([await run_in_threadpool(store.description, name) for name in store.folders])
 
     routes = [
         Route("/api/models", models),
         *(
             Route(f"/api/{name}", endpoint(handle), methods=["POST"])
-            for name, handle in (("read", _read), ("explain", _explain), ("generate", _generate), ("walk", _walk))
+            for name, handle in (("read", _read), ("explain", _explain), ("generate", _generate))
         ),
         Mount("/", StaticFiles(directory=STATIC, html=True)),
     ]
@@ -69,9 +67,9 @@ def _read(store: ModelStore, query: Json) -> Json:
     prediction = store.models(_text(query, "model")).canvas.predict(_drawing(query))
     return {
         "label": int(prediction.label[0]),
-        "probabilities": [round(float(p), 5) for p in prediction.probabilities[0]],
+        "probabilities": [round(float(p), 7) for p in prediction.probabilities[0]],
         "seen": _base64(prediction.seen[0]),
-        "ink": round(float(prediction.ink[0]), 5),
+        "ink": round(float(prediction.ink[0]), 7),
     }
 
 
@@ -84,29 +82,30 @@ def _explain(store: ModelStore, query: Json) -> Json:
     return {
         "label": label,
         "seen": _base64(seen),
-        "occlusion": None if label < 0 else occlusion(models.light, seen, label).round(5).tolist(),
+        "occlusion": None if label < 0 else occlusion(models.light, seen, label).round(7).tolist(),
         "layers": [{"side": layer.shape[1], "channels": [_base64(channel) for channel in layer]} for layer in layers],
     }
 
 
 def _generate(store: ModelStore, query: Json) -> Json:
-    """New digits."""
-    labels = _text(query, "labels")
-    if not (labels.isascii() and labels.isdigit() and len(labels) <= MAX_DIGITS):
-        raise BadInput(f"labels: must be 1 to {MAX_DIGITS} digits 0..9")
+    """New digits from labels and latent vectors. The page draws these itself, so that it gets the same everywhere."""
+    labels, latent = query.get("labels"), np.frombuffer(base64.b64decode(_text(query, "z"), validate=True), np.uint8)
+    if not (
+        isinstance(labels, list) and 1 <= len(labels) <= MAX_DIGITS and all(type(label) is int for label in labels)
+    ):
+        raise BadInput(f"labels: must be a list of 1 to {MAX_DIGITS} integers")
+    if max(map(abs, labels)) >= END_OF_BETWEEN:
+        raise BadInput(f"labels: must be digits 0..9, got {max(labels, key=abs)}")
     generator = store.models(_text(query, "model")).generator
-    images = generator.generate([int(digit) for digit in labels], query.get("seed", 0))
-    return {"images": [_base64(image) for image in images]}
-
-
-def _walk(store: ModelStore, query: Json) -> Json:
-    """Images of one digit between the latent vectors of two seeds."""
-    steps = query.get("steps", 2)
-    if isinstance(steps, bool) or not isinstance(steps, int) or not 2 <= steps <= MAX_DIGITS:
-        raise BadInput(f"steps: must be an integer from 2 to {MAX_DIGITS}")
-    generator = store.models(_text(query, "model")).generator
-    images = generator.walk(query.get("label", -1), (query.get("from", 0), query.get("to", 1)), steps)
-    return {"images": [_base64(image) for image in images]}
+    if latent.size != len(labels) * generator.z_dim * 4:
+        raise BadInput(
+            f"z: must be float32, {len(labels)} × {generator.z_dim} × 4 = {len(labels) * generator.z_dim * 4:,} bytes, "
+            f"got {latent.size:,}"
+        )
+    z = latent.view("<f4").astype(np.float32).reshape(len(labels), generator.z_dim)
+    if not np.isfinite(z).all():
+        raise BadInput("z: must be finite numbers")
+    return {"images": [_base64(image) for image in generator.generate(labels, z=z)]}
 
 
 def _drawing(query: Json) -> npt.NDArray[np.uint8]:

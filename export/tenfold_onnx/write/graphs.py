@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from tenfold_onnx.contract import (
     BOX,
     CLASSES,
+    END_OF_BETWEEN,
+    FIRST_BETWEEN,
     INK_THRESHOLD,
     MAX_INKED,
     MIN_CONTRAST,
@@ -149,7 +151,11 @@ def _resampling(centre: Tensor, scale: Tensor, length: int) -> Tensor:
 
 
 class ImageGenerator(nn.Module):
-    """A generator that returns grey levels. `generator` takes z (N, Z) and labels (N,), returns (N, 1, 28, 28)."""
+    """A generator that returns grey levels, also for labels between two digits (see `contract.labels_between`).
+
+    `generator.embedding` turns labels (N,) into class vectors (N, C); `generator.draw` turns z (N, Z) and these into
+    images (N, 1, 28, 28) in [0, 1].
+    """
 
     def __init__(self, generator: nn.Module) -> None:
         super().__init__()
@@ -157,5 +163,13 @@ class ImageGenerator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Latent z float32 (N, Z) and labels int64 (N,) to images uint8 (N, 28, 28)."""
-        grey = cast(Tensor, self.generator(z, labels)).squeeze(1)  # in [0, 1]
+        between = (labels >= FIRST_BETWEEN) & (labels < END_OF_BETWEEN)
+        # Any other label goes to the embedding as it is, which refuses what is no digit.
+        start = torch.where(between, labels % 10, labels)
+        end = torch.where(between, labels // 10 % 10, labels)
+        share = torch.where(between, labels // FIRST_BETWEEN, 0).to(torch.float32).div(1000).unsqueeze(1)
+        embedding = cast(nn.Module, self.generator.embedding)
+        first = embedding(start)
+        classes = first + share * (embedding(end) - first)  # exactly `first` where the share is 0
+        grey = cast(Tensor, self.generator.draw(z, classes)).squeeze(1)  # type: ignore[operator]
         return grey.mul(255).round().clamp(0, 255).to(torch.uint8)

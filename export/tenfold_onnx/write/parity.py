@@ -10,7 +10,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from tenfold_onnx.contract import CLASSES, SIDE
+from tenfold_onnx.contract import CLASSES, FIRST_BETWEEN, SIDE
 from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
 
 BATCHES: Final = (1, 2, 7, 64)
@@ -107,14 +107,13 @@ def sketches(batch: int, height: int, width: int) -> Tensor:
 
 @torch.inference_mode()
 def check_generator(module: ImageGenerator, z_dim: int, model: bytes) -> None:
-    """Compare images on batches of random z and labels. Raises ParityError."""
+    """Compare images on batches of random z and labels, digits and between two digits. Raises ParityError."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
     for batch in BATCHES:
-        inputs: dict[str, Any] = {
-            "z": rng.standard_normal((batch, z_dim), dtype=np.float32),
-            "labels": rng.integers(0, CLASSES, batch),
-        }
+        labels = rng.integers(0, CLASSES, batch)
+        labels[1::2] += 10 * rng.integers(0, CLASSES, batch // 2) + FIRST_BETWEEN * rng.integers(1, 1000, batch // 2)
+        inputs: dict[str, Any] = {"z": rng.standard_normal((batch, z_dim), dtype=np.float32), "labels": labels}
         images = session.run(["images"], inputs)[0]
         expected = module(*(torch.from_numpy(value) for value in inputs.values())).numpy()
         difference = np.abs(images.astype(int) - expected.astype(int)).max()

@@ -58,7 +58,11 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         """Images."""
-        x = self.start(torch.cat([z, self.embedding(labels)], 1)).view(-1, self.wide, 7, 7)
+        return self.draw(z, self.embedding(labels))
+
+    def draw(self, z: Tensor, classes: Tensor) -> Tensor:
+        """Images of z (N, Z) and class vectors (N, C), which may be mixtures of the embedding's rows."""
+        x = self.start(torch.cat([z, classes], 1)).view(-1, self.wide, 7, 7)
         images: Tensor = self.trunk(x).sigmoid()
         return images
 

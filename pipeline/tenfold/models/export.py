@@ -28,7 +28,11 @@ MODELS: Final = {
         f"{ANSWERS}, -1 where there is no digit; seen: uint8 (N, 28, 28); ink: float32 (N,), share of the drawing",
     ),
     EXPLAIN_ONNX: (IMAGES, f"{ANSWERS}; activation_1 and so on: float32 (N, channels, side, side)"),
-    GENERATOR_ONNX: ("z: float32 (N, Z), standard normal; labels: int64 (N,) in 0..9", "images: uint8 (N, 28, 28)"),
+    GENERATOR_ONNX: (
+        "z: float32 (N, Z), standard normal; labels: int64 (N,) in 0..9, or start + 10 end + 100 share (1 to 999) "
+        "between two digits",
+        "images: uint8 (N, 28, 28)",
+    ),
 }
 
 

@@ -1,27 +1,35 @@
-// The Generate tab: new digits, and a walk between two of them.
+// The Generate tab: new digits. A click on one has it read.
 
-import { byId, fromBase64, latest, paint, request, tile } from './api.js';
+import * as answer from './answer.js';
+import { canvas, show } from './board.js';
+import { byId, element } from './dom.js';
+import { latest } from './latest.js';
+import { normal } from './latent.js';
+import { inverted, picture } from './pixels.js';
+import { open } from './tabs.js';
 
-const number = (id) => byId(id).valueAsNumber;
+export const number = (id) => byId(id).valueAsNumber;
 
-export const generate = latest(async () => {
-  if (!byId('generate').reportValidity()) return;
-  const { images } = await request('generate', { labels: byId('labels').value, seed: number('seed') });
-  byId('generated').replaceChildren(...images.map((image) => tile(image, 28)));
-});
-
-let steps = [];
-export const walk = latest(async () => {
-  if (!byId('walk').reportValidity()) return;
-  const query = { label: number('walk-label'), from: number('walk-from'), to: number('walk-to'), steps: 25 };
-  steps = (await request('walk', query)).images;
-  byId('steps').replaceChildren(...steps.map((image) => tile(image, 28)));
-  showStep();
-});
-
-function showStep() {
-  if (steps.length) paint(byId('walked'), fromBase64(steps[byId('step').value]), 28);
+// Shows an image, light on dark, on the drawing board.
+export function send(image) {
+  open(byId('tab-read'));
+  show(inverted(image));
+  canvas.focus();
 }
+
+// A generated image as a button.
+export function digitButton(image, name) {
+  const button = element('button', { className: 'tile', type: 'button', title: name, ariaLabel: name }, picture(image));
+  button.addEventListener('click', () => send(image));
+  return button;
+}
+
+export const generate = latest(async (model) => {
+  if (!byId('generate').reportValidity()) return;
+  const labels = Array.from(byId('labels').value, Number);
+  const images = await answer.generate(model, labels, normal(labels.length * model.z_dim, number('seed')));
+  byId('generated').replaceChildren(...images.map((image, index) => digitButton(image, `Read this ${labels[index]}`)));
+});
 
 byId('generate').addEventListener('submit', (event) => {
   event.preventDefault();
@@ -31,6 +39,3 @@ byId('another').addEventListener('click', () => {
   byId('seed').value = number('seed') + 1;
   generate();
 });
-byId('walk').addEventListener('submit', (event) => event.preventDefault());
-byId('walk').addEventListener('input', walk);
-byId('step').addEventListener('input', showStep);

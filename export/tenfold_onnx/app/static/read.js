@@ -1,30 +1,44 @@
 // The Read tab: label, probabilities and explanations of the drawing.
 
-import { byId, fromBase64, latest, paint, request, tile } from './api.js';
-import { canvas, drawing } from './board.js';
+import * as answer from './answer.js';
+import { canvas, drawing, isEmpty } from './board.js';
+import { byId, element, save } from './dom.js';
+import { latest } from './latest.js';
+import { showLayers } from './layers.js';
+import { paint } from './pixels.js';
+import { SIDE } from './strokes.js';
 
 const bars = Array.from({ length: 10 }, (_, digit) => {
-  const bar = document.createElement('li');
-  bar.innerHTML = `<span>${digit}</span><span class="track"><span class="fill"></span></span><span></span>`;
+  const fill = element('span', { className: 'fill' });
+  const percent = element('span', { className: 'percent' });
+  const name = element('span', { className: 'digit', textContent: digit });
+  const bar = element('li', {}, percent, element('span', { className: 'track' }, fill), name);
   byId('bars').append(bar);
-  return bar;
+  return { bar, fill, percent };
 });
+let shown = { label: -1, probabilities: [] };
+
+const percentage = (probability, decimals) => `${(100 * probability).toFixed(decimals)} %`;
 
 function show({ label, probabilities }) {
+  shown = { label, probabilities: label < 0 ? bars.map(() => 0) : probabilities };
   byId('label').value = label < 0 ? '–' : label;
-  bars.forEach((bar, digit) => {
-    const probability = label < 0 ? 0 : probabilities[digit];
+  byId('label').classList.toggle('none', label < 0);
+  byId('sure').textContent =
+    label >= 0 ? `${percentage(probabilities[label], 1)} sure` : isEmpty() ? 'waiting for a digit' : 'no digit yet';
+  bars.forEach(({ bar, fill, percent }, digit) => {
+    const probability = shown.probabilities[digit];
     bar.classList.toggle('best', digit === label);
-    bar.querySelector('.fill').style.width = `${100 * probability}%`;
-    bar.lastChild.textContent = label < 0 ? '' : `${(100 * probability).toFixed(1)} %`;
+    fill.style.transform = `scaleY(${probability})`;
+    percent.textContent = probability >= 0.005 ? (100 * probability).toFixed(0) : '';
   });
 }
 
-export const read = latest(async () => {
-  const answer = await request('read', drawing());
-  show(answer);
-  paint(byId('seen'), fromBase64(answer.seen), 28);
-  byId('seen').dataset.label = answer.label;
+export const read = latest(async (model) => {
+  const reading = await answer.read(model, drawing());
+  show(reading);
+  paint(byId('seen'), reading.seen, 28);
+  byId('seen').dataset.label = reading.label;
 });
 
 // The image that the net sees, warm where its occlusion lowers the label's probability, cool where it raises it.
@@ -38,22 +52,16 @@ function paintOcclusion(grey, occlusion) {
   });
 }
 
-export const explain = latest(async () => {
-  const { label, seen, occlusion, layers } = await request('explain', drawing());
+export const explain = latest(async (model) => {
+  const { label, seen, occlusion, layers } = await answer.explain(model, drawing());
+  byId('insight').classList.toggle('empty', label < 0);
   if (label < 0) {
     paint(byId('occlusion'), new Uint8Array(784), 28);
-    byId('layers').replaceChildren();
+    showLayers([]);
     return;
   }
-  paintOcclusion(fromBase64(seen), occlusion);
-  byId('layers').replaceChildren(
-    ...layers.map(({ side, channels }) => {
-      const layer = document.createElement('div');
-      layer.className = 'layer';
-      layer.append(...channels.map((channel) => tile(channel, side)));
-      return layer;
-    }),
-  );
+  paintOcclusion(seen, occlusion);
+  showLayers(layers);
 });
 
 canvas.addEventListener('change', () => {
@@ -62,23 +70,17 @@ canvas.addEventListener('change', () => {
 });
 
 byId('save').addEventListener('click', () => {
-  const sheet = document.createElement('canvas');
-  sheet.width = 580;
-  sheet.height = 280;
+  const sheet = element('canvas', { width: 2 * SIDE + 20, height: SIDE });
   const context = sheet.getContext('2d');
   context.fillStyle = 'white';
-  context.fillRect(0, 0, 580, 280);
-  context.drawImage(canvas, 0, 0);
+  context.fillRect(0, 0, sheet.width, sheet.height);
+  context.drawImage(canvas, 0, 0, SIDE, SIDE);
   context.font = '18px sans-serif';
-  bars.forEach((bar, digit) => {
-    const best = bar.classList.contains('best');
-    context.fillStyle = best ? '#b85c00' : '#777';
+  shown.probabilities.forEach((probability, digit) => {
+    context.fillStyle = digit === shown.label ? '#b45309' : '#777';
     context.fillText(`${digit}`, 300, 24 + 27 * digit);
-    context.fillRect(325, 11 + 27 * digit, 1.6 * parseFloat(bar.querySelector('.fill').style.width || 0), 15);
-    context.fillText(bar.lastChild.textContent, 495, 24 + 27 * digit);
+    context.fillRect(325, 11 + 27 * digit, 160 * probability, 15);
+    if (shown.label >= 0) context.fillText(percentage(probability, 1), 495, 24 + 27 * digit);
   });
-  const link = document.createElement('a');
-  link.download = `digit-${byId('label').value}.png`;
-  link.href = sheet.toDataURL();
-  link.click();
+  save(`digit-${byId('label').value}.png`, sheet.toDataURL());
 });

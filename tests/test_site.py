@@ -1,0 +1,79 @@
+"""The static site: what is in its folder, what is refused, and the workflow that publishes it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import in_process, refused, succeeded
+
+from tenfold.cli import command_line
+from tenfold_onnx.app import STATIC, site
+
+WORKFLOW = Path(__file__).resolve().parents[1] / ".github/workflows/pages.yml"
+
+
+def npm(folder: Path, script: str) -> str:
+    """A PATH whose only `npm` is this script."""
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "npm").chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        (
+            "echo 'getaddrinfo ENOTFOUND' >&2; exit 1",
+            "npm: cannot fetch onnxruntime-web@1.30.0 (getaddrinfo ENOTFOUND)",
+        ),
+        ("echo other > onnxruntime-web-1.30.0.tgz", "npm: onnxruntime-web@1.30.0 is not the published package"),
+    ],
+)
+def test_a_package_that_does_not_arrive_is_named(finished_run: Path, tmp_path: Path, script: str, message: str) -> None:
+    path = npm(tmp_path / "bin", script)
+    assert message in refused("app", finished_run, "--site", "site", cwd=tmp_path, PATH=path)
+    assert not (tmp_path / "site").exists()
+
+
+def test_a_missing_npm_is_named(finished_run: Path, tmp_path: Path) -> None:
+    message = refused("app", finished_run, "--site", "site", cwd=tmp_path, PATH=str(tmp_path))
+    assert "npm: is not installed" in message and "install Node.js" in message
+
+
+def test_a_folder_with_other_files_is_left_alone(finished_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/notes.txt").write_text("mine")
+    assert "has other files in it" in refused("app", finished_run, "--site", "mine", cwd=tmp_path)
+    assert "is a file" in refused("app", finished_run, "--site", "mine/notes.txt", cwd=tmp_path)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+def test_the_site_has_all_files_and_is_built_again(finished_run: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        succeeded(in_process("app", finished_run, "--site", "site", cwd=tmp_path))
+        built = {str(path.relative_to(tmp_path / "site")) for path in tmp_path.rglob("site/**/*") if path.is_file()}
+        models = {f"models/0/{name}.onnx" for name in ("classifier_canvas", "classifier_light", "classifier_explain")}
+        page = {path.name for path in STATIC.iterdir()}
+        assert built == page | models | {"models/0/generator.onnx", "models.json", *site.RUNTIME_FILES}
+    assert (tmp_path / "site/answer.js").read_bytes() != (STATIC / "answer.js").read_bytes()
+
+
+@pytest.mark.parametrize("path", [*STATIC.iterdir(), *site.IN_BROWSER.iterdir()], ids=lambda path: path.name)
+def test_every_link_is_relative(path: Path) -> None:
+    links = re.findall(r"""(?:href|src)="([^"]*)"|(?:import|from|fetch)\s*\(?\s*['"`]([^'"`]*)""", path.read_text())
+    assert all(not link.startswith("/") and ":" not in link for pair in links for link in pair)
+
+
+def test_the_workflow_builds_the_site_and_pins_its_actions() -> None:
+    text = WORKFLOW.read_text()
+    (command,) = re.findall(r"- run: tenfold (.+)", text)
+    command_line.parse_args(command, exit_on_error=False, print_error=False)  # raises for an unknown option
+    assert command == "app --site site" and "path: site" in text
+    assert all(re.fullmatch(r"\S+@[0-9a-f]{40}  # v[\d.]+", use) for use in re.findall(r"uses: (.+)", text))
+    assert "permissions: {}" in text
