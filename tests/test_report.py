@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,15 +17,11 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import HANG_S, in_process, refused, succeeded
 from sklearn import metrics as sklearn_metrics
 
-from tenfold.cli import command_line
 from tenfold.errors import BadInput
 from tenfold.evaluation import diagnostics
 from tenfold.evaluation.cross_validation import fit_temperature, tempered
-from tenfold.presets import PRESETS
-from tenfold.report import figures, provenance
-from tenfold.report.next_steps import next_steps
+from tenfold.report import provenance
 from tenfold.report.page import HARDEST, FinishedRun, Pictures, render
-from tenfold.settings import Compute, Data, from_table
 from tenfold.storage.epoch_log import ClassifierEpoch
 from tenfold.storage.run_folder import RunFolder
 
@@ -148,24 +141,6 @@ def test_date_preset_and_next_steps_come_first(finished_run: Path, text: str) ->
     assert order == sorted(order)
 
 
-def test_the_period_names_each_day_once() -> None:
-    began, same, later = (datetime(2026, 3, day, hour, 5, tzinfo=UTC) for day, hour in ((1, 9), (1, 11), (2, 1)))
-    assert provenance.period_in_words(began, same) == "1 March 2026, 09:05 to 11:05 UTC"
-    assert provenance.period_in_words(began, later) == "1 March 2026, 09:05 to 2 March 2026, 01:05 UTC"
-    assert provenance.period_in_words(began, began) == "1 March 2026, 09:05 UTC"
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_presets_settings_are_recognised(name: str) -> None:
-    settings = from_table(PRESETS[name])  # type: ignore[index]
-    settings = replace(settings, seed=7, data=Data("mnist", Path("x")), compute=Compute(device="cpu", workers=3))
-    assert provenance.nearest_preset(settings) == (name, [])
-    assert provenance.preset_in_words(*provenance.nearest_preset(settings)) == f"preset {name}"
-    preset, changes = provenance.nearest_preset(replace(settings, warp=replace(settings.warp, rotation_deg=3.0)))
-    assert (preset, changes) == (name, ["warp.rotation_deg is 3.0 instead of 12.0"])
-    assert provenance.preset_in_words(preset, changes) == f"preset {name}, but {changes[0]}"
-
-
 def test_settings_far_from_every_preset_are_custom(finished_run: Path) -> None:
     words = [provenance.preset_in_words("fast", ["x"] * n) for n in (5, 12)]
     assert words == ["preset fast with 5 changes", "custom: 12 settings differ from the nearest preset, fast"]
@@ -173,31 +148,6 @@ def test_settings_far_from_every_preset_are_custom(finished_run: Path) -> None:
     own = replace(run.settings, folds=4, nets=3, fit=replace(run.settings.fit, epochs=9, lr=0.001))
     text = render(replace(run, settings=own))
     assert "preset smoke with 4 changes (" in text and "fit.lr is 0.001 instead of 0.008" in text
-
-
-@pytest.mark.parametrize(("source", "honest"), [("kaggle", True), ("kaggle", False), ("mnist", True), ("sample", True)])
-def test_next_steps_are_commands_that_parse(source: Any, honest: bool, tmp_path: Path) -> None:
-    run = tmp_path / "my run's"
-    commands = [step.command for step in next_steps(run, source, honest)]
-    for command in commands:
-        program, *arguments = shlex.split(command)
-        assert program == "tenfold"
-        command_line.parse_args(arguments, exit_on_error=False)
-        assert arguments[:2] == ["run", "--source"] or any(str(run) in argument for argument in arguments)
-    named = [command.split()[1] for command in commands]
-    assert ("submit" in named) == (source == "kaggle" and honest) and ("run" in named) == (source != "kaggle")
-    assert {"app", "predict", "generate", "compare"} <= set(named)
-
-
-def test_next_steps_of_a_run_work(finished_run: Path, tmp_path: Path) -> None:
-    run = tmp_path / "ä run"
-    run.symlink_to(finished_run)
-    (tmp_path / "another-run").symlink_to(finished_run)
-    steps = {step.command.split()[1]: step.command for step in next_steps(Path("ä run"), "sample", honest=True)}
-    succeeded(in_process(*shlex.split(steps["generate"])[1:], cwd=tmp_path))
-    (tmp_path / "digits.png").rename(tmp_path / "seven.png")  # any image with ink
-    succeeded(in_process(*shlex.split(steps["predict"])[1:], cwd=tmp_path))
-    succeeded(in_process(*shlex.split(steps["compare"])[1:], cwd=tmp_path))
 
 
 def test_it_shows_the_runs_own_numbers(finished_run: Path, text: str) -> None:
@@ -268,8 +218,7 @@ def test_without_an_error_it_says_so_in_words(finished_run: Path, text: str) -> 
 def test_without_a_likely_label_error_it_says_so(finished_run: Path) -> None:
     run = FinishedRun.load(RunFolder(finished_run))
     oof = run.oof
-    sureness = np.where(oof.labels == oof.labels, 0.9, 0.9)
-    probs = answers(oof.labels, sureness, np.arange(len(oof.labels)) > 0)
+    probs = answers(oof.labels, np.full(len(oof.labels), 0.9), np.arange(len(oof.labels)) > 0)
     probs[0] = 0.1
     probs[0, (oof.labels[0] + 1) % 10] = 0.11  # one error, an unsure one
     rows = np.arange(len(oof.labels))
@@ -280,40 +229,6 @@ def test_without_a_likely_label_error_it_says_so(finished_run: Path) -> None:
     page = sections(render(replace(run, oof=oof, pictures=pictures, metrics=metrics)))
     assert "No label looks wrong" in page["labels"] and "<img" not in page["labels"]
     assert 'class="confusion"' in page["errors"] and "They made 1." in page["calibration"]
-
-
-def classifier_epochs(*rates: Sequence[float]) -> list[ClassifierEpoch]:
-    """Epochs of one net per sequence of validation error rates."""
-    return [
-        ClassifierEpoch(task=f"fold-{n}-net-0", epoch=epoch, epochs=len(curve), loss=1.0, validation_accuracy=1 - rate)
-        for n, curve in enumerate(rates)
-        for epoch, rate in enumerate(curve, 1)
-    ]
-
-
-def ticks(svg: str) -> dict[str, float]:
-    """The labels of the vertical axis, with their heights above the figure's lower edge."""
-    found = re.findall(r'<text [^>]*?y="([\d.]+)"[^>]*>([\d.]+ %)</text>', svg)
-    return {unescape(label): -float(y) for y, label in found}
-
-
-def test_error_rates_are_logarithmic_with_plain_labels() -> None:
-    shown = ticks(str(figures.validation_errors(classifier_epochs([0.6, 0.05, 0.004], [0.3, 0.02, 0.0007]))))
-    assert {"0.1 %", "1 %", "10 %"} <= set(shown) and "0 %" not in shown
-    steps = np.diff([shown[label] for label in ("0.1 %", "1 %", "10 %")])
-    assert steps[0] == pytest.approx(steps[1], rel=1e-3) and steps[0] > 0
-
-
-def test_rates_without_a_decade_between_get_two_labels() -> None:
-    for rates in ([0.03, 0.031], [0.012], [0.1, 0.4], [1.0, 0.9]):
-        assert len(ticks(str(figures.validation_errors(classifier_epochs(rates))))) >= 2
-
-
-def test_no_error_is_drawn_at_zero_below_the_smallest_rate() -> None:
-    shown = ticks(str(figures.validation_errors(classifier_epochs([0.3, 0.01, 0.0], [0.2, 0.002, 0.001]))))
-    heights = [shown[label] for label in ("0 %", "0.1 %", "1 %", "10 %")]
-    assert heights == sorted(heights) and len(set(heights)) == 4
-    assert figures.validation_errors(classifier_epochs([0.0, 0.0])) is None
 
 
 @pytest.mark.parametrize("lost", ["metrics.json", "oof.npz", "pictures.npz", "generator/grids"])
@@ -354,9 +269,7 @@ def test_it_opens_from_disk_for_anybody(
     run = FinishedRun.load(RunFolder(finished_run))
     (tmp_path / "perfect.html").write_text(render(without_an_error(run)), "utf-8")
     (tmp_path / "leaked.html").write_text(render(replace(run, metrics=replace(run.metrics, honest=False))), "utf-8")
-    context = browser.new_context(
-        viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=True
-    )
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     for path in (finished_run / "report.html", tmp_path / "perfect.html", tmp_path / "leaked.html"):
         view = context.new_page()
         view.set_default_timeout(1000 * HANG_S)

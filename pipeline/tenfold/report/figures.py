@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -60,6 +61,7 @@ def _axes(name: str, width: float, height: float) -> Iterator[tuple[Axes, list[M
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     svg = out.getvalue()
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # nothing refers to a group, and figures name theirs alike
     svgs.append(Markup(svg[svg.index("<svg") :].replace(INK, "currentColor")))
 
 
@@ -78,7 +80,11 @@ def losses(epochs: Sequence[ClassifierEpoch]) -> Markup:
 def validation_errors(epochs: Sequence[ClassifierEpoch]) -> Markup | None:
     """Every fold's error on held-out digits against its epochs, logarithmic; None if there never was an error."""
     curves = [
-        [(line.epoch, 100 * (1 - line.validation_accuracy)) for line in lines if line.validation_accuracy is not None]
+        [
+            (line.epoch, round(100 * (1 - line.validation_accuracy), 6))  # 1 %, not 1.0000000000000009 %
+            for line in lines
+            if line.validation_accuracy is not None
+        ]
         for lines in _by_task(epochs).values()
     ]
     rates = [rate for curve in curves for _, rate in curve]
