@@ -97,7 +97,7 @@ def test_a_missing_wheel_is_named(tmp_path: Path) -> None:
     (tmp_path / "site" / "sitecustomize.py").write_text(
         "import importlib.util\n"
         "find_spec = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, package=None: None if name == 'tenfold' else find_spec(name, package)\n"
+        "importlib.util.find_spec = lambda name: None if name == 'tenfold' else find_spec(name)\n"
     )
     sentence = errors(execute(tmp_path, PYTHONPATH=str(tmp_path / "site")))[0]
     assert sentence.startswith("tenfold is not installed") and "tenfold kernel build" in sentence
