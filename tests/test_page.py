@@ -110,7 +110,9 @@ def test_a_person_draws_reads_and_generates(home: str, browser: Any, width: int,
     expect(page.locator("#ghost")).to_be_hidden()
     expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(view.drawing())
     expect(label).to_have_text(str(expected.label[0]))
-    expect(page.locator("#sure")).to_have_text(f"{100 * expected.probabilities.max():.1f} % sure")
+    probability = expected.probabilities.max()
+    sure = "over 99.9 % sure" if probability > 0.999 else f"{100 * probability:.1f} % sure"
+    expect(page.locator("#sure")).to_have_text(sure)
     expect(page.locator("#bars li.best .digit")).to_have_text(str(expected.label[0]))
     expect(page.locator("#layers .layer")).to_have_count(3)
 
@@ -295,6 +297,12 @@ ANSWERS = """async () => {
     const drawing = { width: 280, height: 280, grey };
     answers.push(await answer.read(model, drawing), await answer.explain(model, drawing));
   }
+  for (let size = 24; size <= 48; size += 4) {
+    const grey = new Uint8Array(size * size);
+    for (let at = 4; at < size - 4; at += 1) grey[5 * size + at] = grey[at * size + size - at] = 255;
+    const drawing = { width: size, height: size, grey };
+    answers.push(await answer.read(model, drawing), await answer.explain(model, drawing));
+  }
   const digits = await answer.generate(model, [0, 1, 2, 3], normal(4 * model.z_dim, 7));
   const path = greatCircle(normal(model.z_dim, 1), normal(model.z_dim, 2), 9);
   answers.push(digits, await answer.generate(model, labelsBetween(3, 8, 9), path));
@@ -302,27 +310,33 @@ ANSWERS = """async () => {
 }"""
 
 
-def same(a: Any, b: Any) -> None:
-    """Equal answers: numbers to 1e-5, images to a grey level."""
+def same(a: Any, b: Any, tolerance: float = 1e-5) -> None:
+    """Equal answers: numbers within the tolerance, images to a grey level.
+
+    Where a grey level that the net sees rounds the other way, as the contract allows, its answers differ by more.
+    """
     assert type(a) is type(b) or {type(a), type(b)} == {int, float}
     if isinstance(a, dict) and "image" in a:
         assert np.abs(np.array(a["image"], int) - np.array(b["image"], int)).max() <= 1
     elif isinstance(a, dict):
         assert a.keys() == b.keys()
+        rounded = a.get("seen") != b.get("seen")
         for name in a:
-            same(a[name], b[name])
+            same(a[name], b[name], 5e-3 if rounded else tolerance)
     elif isinstance(a, list):
         assert len(a) == len(b)
         for one, other in zip(a, b, strict=True):
-            same(one, other)
+            same(one, other, tolerance)
     else:
-        assert a == pytest.approx(b, abs=1e-5)
+        assert a == pytest.approx(b, abs=tolerance)
 
 
 def test_server_and_browser_give_the_same_answers(served_app: str, served_site: str, browser: Any) -> None:
     here, there = (json.loads(opened(browser, home).page.evaluate(ANSWERS)) for home in (served_app, served_site))
     same(here, there)
-    assert {reading["label"] for reading in here[:8]} > {-1}  # some are digits, the last is none
+    readings = list(zip(here, there, strict=True))[:-2]
+    assert sum(one["seen"] == other["seen"] and one["label"] >= 0 for one, other in readings) >= 6
+    assert here[6]["label"] == -1
     walk = np.array([image["image"] for image in here[-1]])
     assert len(np.unique(walk, axis=0)) == 9
 

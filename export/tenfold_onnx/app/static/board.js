@@ -31,7 +31,7 @@ function changed() {
   paintMarks(sheet, marks);
   showPen();
   byId('ghost').hidden = !isEmpty();
-  byId('undo').disabled = byId('clear').disabled = isEmpty();
+  for (const id of ['undo', 'clear', 'save']) byId(id).disabled = isEmpty();
   canvas.dispatchEvent(new Event('change'));
 }
 

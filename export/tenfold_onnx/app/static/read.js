@@ -19,13 +19,13 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
 let shown = { label: -1, probabilities: [] };
 
 const percentage = (probability, decimals) => `${(100 * probability).toFixed(decimals)} %`;
+const certainty = (probability) => (probability > 0.999 ? 'over 99.9 % sure' : `${percentage(probability, 1)} sure`);
 
 function show({ label, probabilities }) {
   shown = { label, probabilities: label < 0 ? bars.map(() => 0) : probabilities };
   byId('label').value = label < 0 ? '–' : label;
   byId('label').classList.toggle('none', label < 0);
-  byId('sure').textContent =
-    label >= 0 ? `${percentage(probabilities[label], 1)} sure` : isEmpty() ? 'waiting for a digit' : 'no digit yet';
+  byId('sure').textContent = label >= 0 ? certainty(probabilities[label]) : isEmpty() ? 'waiting for a digit' : 'no digit yet';
   bars.forEach(({ bar, fill, percent }, digit) => {
     const probability = shown.probabilities[digit];
     bar.classList.toggle('best', digit === label);
