@@ -251,7 +251,7 @@ def test_the_report_is_a_path_that_shows_itself(run: tenfold.Run, tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"preset": "fastest"}, "preset: must be one of smoke, fast, best, got fastest"),
+        ({"preset": "fastest"}, "preset: must be one of demo, fast, best, smoke, got fastest"),
         ({"source": "imagenet"}, "source: must be one of auto, kaggle, mnist, sample, got imagenet"),
         ({"sead": 1}, "settings: unknown setting sead"),
         ({"fit": {"epochs": 0}}, r"fit\.epochs: must be an integer ≥ 1, got 0"),

@@ -14,7 +14,8 @@ import torch
 from conftest import COMMANDS, HANG_S, SMOKE, few_digits, in_process, refused, succeeded, tenfold
 
 from digit_recognizer import rows
-from tenfold.presets import PRESETS
+from tenfold.presets import PRESETS, Preset
+from tenfold.settings import from_table, to_table
 
 
 def test_a_refusal_is_the_same_from_a_shell(tmp_path: Path) -> None:
@@ -115,11 +116,21 @@ def test_options_override_the_file_and_the_file_the_preset(tmp_path: Path) -> No
     assert (table["folds"], table["fit"]["epochs"], table["cgan"]["width"]) == (4, 3, 8)
 
 
+@pytest.mark.parametrize(
+    ("options", "preset"),
+    [([], "demo"), (["--source", "sample"], "demo"), (["--source", "mnist"], "fast"), (["--preset", "fast"], "fast")],
+)
+def test_the_sample_has_a_preset_of_its_own(options: list[str], preset: Preset, tmp_path: Path) -> None:
+    table = tomllib.loads(succeeded(in_process("run", *options, "--dry-run", cwd=tmp_path)))
+    expected = to_table(from_table(PRESETS[preset]))
+    assert [table[name] for name in ("folds", "fit", "cgan")] == [expected[name] for name in ("folds", "fit", "cgan")]
+
+
 # What is typed, and what the sentence must hold: where it is wrong, and what.
 REFUSALS = [
     ("run --bogus 1", ["--bogus"]),
     ("run --fit.epoch 1", ["Did you mean --fit.epochs?"]),
-    ("run --preset nope", ['"smoke", "fast", "best"']),
+    ("run --preset nope", ['"demo", "fast", "best", "smoke"']),
     ("run --source web", ['"kaggle"']),
     ("run --fit.epochs many", ["--fit.epochs"]),
     ("run --fit.epochs 2.5", ["--fit.epochs: ", "2.5"]),

@@ -29,9 +29,11 @@ if not TYPE_CHECKING:  # so that type checkers know these names and no others
         try:
             value = getattr(import_module(f"{__name__}.{module}"), name)
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.startswith(("tenfold", "digit_recognizer")):
+            from tenfold.extras import missing_package
+
+            sentence = missing_package(error)
+            if sentence is None:
                 raise
-            sentence = f"{error.name.partition('.')[0]} is not installed; pip install 'tenfold[train]'"
             raise ImportError(sentence, name=error.name) from None
         globals()[name] = value
         return value

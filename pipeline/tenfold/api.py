@@ -22,10 +22,11 @@ from tenfold.data.pixels import to_images
 from tenfold.errors import BadInput
 from tenfold.evaluation.cross_validation import CrossValidation
 from tenfold.evaluation.metrics import RunMetrics, load_run_metrics
-from tenfold.presets import Preset, with_preset
+from tenfold.presets import Preset, preset_for, with_preset
 from tenfold.run import resolve
 from tenfold.run import run as carry_out
 from tenfold.settings import OverlapPolicy, Settings, Source, from_table
+from tenfold.sources.load import resolve_source
 from tenfold.storage.completion import finished
 from tenfold.storage.epoch_log import ClassifierEpoch
 from tenfold.storage.run_folder import REPORT, SUBMISSION, RunFolder
@@ -38,7 +39,7 @@ def train(
     *,
     source: Source = "auto",
     data: Path | str = "data",
-    preset: Preset = "fast",
+    preset: Preset | None = None,
     out: Path | str | None = None,
     overlap: OverlapPolicy = "honest",
     fresh: bool = False,
@@ -57,7 +58,8 @@ def train(
     data
         Folder with digit-recognizer.zip, its CSVs or MNIST/raw; or the zip itself.
     preset
-        "smoke", "fast" or "best": predefined settings, which the other arguments override.
+        "demo", "fast" or "best": predefined settings, which the other arguments override. By default "demo" on the
+        sample, "fast" on other digits.
     out
         The run's folder; runs/SOURCE-PRESET by default.
     overlap
@@ -88,10 +90,11 @@ def train(
     >>> run.score
     """
     places = {"source": source, "data": data, "overlap": overlap}
-    requested = from_table(with_preset(preset, _plain({"data": places, **settings})))
-    resolved, line = resolve(requested)
+    data_settings, _ = resolve_source(from_table(_plain({"data": places})).data)
+    chosen = preset or preset_for(data_settings.source)
+    resolved, line = resolve(from_table(with_preset(chosen, _plain({"data": places, **settings}))))
     print(line)
-    path = Path(out).expanduser() if out is not None else Path("runs") / f"{resolved.data.source}-{preset}"
+    path = Path(out).expanduser() if out is not None else Path("runs") / f"{resolved.data.source}-{chosen}"
     with _bad_input():
         carry_out(resolved, path, fresh=fresh, cut_rates=cut_rates)
     return load(path)
@@ -335,10 +338,10 @@ class Run:
         if self.score is None:
             sentences.append("no offline test score: the labels of the test rows are not known")
         headline = "<br>".join(map(html.escape, sentences))
-        curves = figures.losses(epochs) + figures.validation_errors(epochs) if epochs else ""
+        curves = [figures.losses(epochs), figures.validation_errors(epochs)] if epochs else []
         return (
             f"<p><strong>{html.escape(self.folder.name)}</strong><br>{headline}</p>"
-            f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{curves}</div>'
+            f'<div style="display: flex; flex-wrap: wrap; gap: 1em">{"".join(filter(None, curves))}</div>'
         )
 
 

@@ -37,7 +37,7 @@ class TenfoldClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     Parameters
     ----------
     preset
-        "smoke", "fast" or "best": predefined settings.
+        "demo", "fast" or "best": predefined settings.
     epochs
         Passes over the training digits; by default those of the preset's light net.
     settings

@@ -30,7 +30,7 @@ gan = App(name="gan", help="Fit, score and use the generator alone: fit, score, 
 def fit(
     *,
     settings: Settings | None = None,
-    preset: Preset = "fast",
+    preset: Preset | None = None,
     config: Path | None = None,
     out: Path | None = None,
     fresh: bool = False,

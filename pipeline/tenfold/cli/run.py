@@ -15,7 +15,7 @@ from cyclopts.config import Dict
 from digit_recognizer.limits import Limits
 from tenfold.cli.summary import show_summary
 from tenfold.errors import BadInput
-from tenfold.presets import PRESETS, Preset
+from tenfold.presets import PRESETS, Preset, preset_for
 from tenfold.settings import BASICS, COMPUTE, CONTINUING, FILES, Data, Settings, from_table
 from tenfold.terminal import busy, note, result
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def run(
     *,
-    preset: Annotated[Preset, BASICS] = "fast",
+    preset: Annotated[Preset | None, BASICS] = None,
     settings: Settings | None = None,
     out: Annotated[Path | None, BASICS] = None,
     fresh: Annotated[bool, CONTINUING] = False,
@@ -43,8 +43,8 @@ def run(
     Parameters
     ----------
     preset
-        Predefined settings: smoke takes a minute or two, fast 15 to 35 minutes, best 1 to 3 hours. Other options
-        override it.
+        Predefined settings, which other options override: demo takes about a minute on the sample; on Kaggle's digits
+        fast takes 15 to 35 minutes, best 1 to 3 hours. smoke is for tests. Default: demo on the sample, else fast.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
@@ -85,7 +85,7 @@ def run(
             print(tomli_w.dumps(to_table(settings)), end="")
             return
         note(line)
-        path = out or Path("runs") / f"{settings.data.source}-{preset}"
+        path = out or Path("runs") / f"{settings.data.source}-{preset or preset_for(settings.data.source)}"
         metrics = carry_out(
             settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes
         )
@@ -127,10 +127,20 @@ def layered(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) 
     config = _given(arguments, "--config")
     if config is not None:
         Dict(read_settings(Path(config)), source=config, use_commands_as_keys=False)(app, commands, arguments)
-    preset = _given(arguments, "--preset") or "fast"
+    preset = _given(arguments, "--preset") or preset_for(_source(arguments))
     table = PRESETS.get(preset)  # type: ignore[call-overload]  # its type refuses an unknown one
     if table:
         Dict(table, source=f"preset {preset}", use_commands_as_keys=False)(app, commands, arguments)
+
+
+def _source(arguments: ArgumentCollection) -> str:
+    """Where the digits will come from; "auto" resolved. Raises BadInput or DamagedFile."""
+    source = _given(arguments, "--source") or "auto"
+    if source != "auto":
+        return source
+    with busy("loading PyTorch"):
+        from tenfold.sources.load import resolve_source
+    return resolve_source(Data(data=Path(_given(arguments, "--data") or Data.data)))[0].source
 
 
 def _require_integers(arguments: ArgumentCollection) -> None:
