@@ -23,6 +23,7 @@ from playwright.sync_api import Page, sync_playwright
 from scipy.interpolate import make_interp_spline
 
 Points = list[tuple[float, float]]  # (x, y) in shares of the board
+Box = Any  # x, y, width, height in pixels, as Playwright gives and takes it
 
 # Each drawing has two parts: one digit, then what turns it into another.
 THREE_TO_EIGHT: Final[list[list[Points]]] = [
@@ -43,9 +44,10 @@ FOUR_TO_NINE: Final[list[list[Points]]] = [
 DRAWINGS: Final = (THREE_TO_EIGHT, FIVE_TO_SIX, FOUR_TO_NINE)
 
 STEP: Final = 0.055  # of the board's side: how far the pen moves in one frame
-FRAME_MS, READ_MS, LAST_MS = 60, 1000, 1600  # a frame; a digit that has been read; before the next drawing
-GIF_WIDTH, GIF_COLOURS = 640, 64
+FRAME_MS, LIFTED_MS, READ_MS, LAST_MS = 60, 300, 1000, 1600  # a step; before a stroke; a digit; before the next
+GIF_WIDTH, GIF_COLOURS = 800, 64
 WIDTH: Final = 1280  # of the browser's window
+SIDE_MARGIN: Final = 40
 
 
 def main() -> None:
@@ -62,6 +64,7 @@ def main() -> None:
     with served(chosen.run) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         view = browser.new_page(viewport={"width": WIDTH, "height": 900}, reduced_motion="reduce")
+        view.set_default_timeout(300_000)  # a busy machine is slow
         view.goto(address)
         settle(view)
         frames, durations = drawing_film(view)
@@ -82,10 +85,13 @@ def main() -> None:
 def served(run: Path) -> Iterator[str]:
     """The address of `tenfold app` with the run's models."""
     command = [sys.executable, "-m", "tenfold.cli", "app", str(run), "--port", "0", "--no-open"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
     try:
-        assert process.stdout
-        yield process.stdout.readline().split()[0]
+        line = process.stdout.readline()
+        if not line:
+            sys.exit(process.stderr.read().strip())
+        yield line.split()[0]
     finally:
         process.terminate()
         process.wait()
@@ -110,7 +116,7 @@ def drawing_film(view: Page) -> tuple[list[Image.Image], list[int]]:
     """
     board = view.locator("#canvas").bounding_box()
     assert board
-    clip = around(view, "#canvas", "#label", "#bars")
+    clip = around(view, board, "#label", "#bars")
     frames, durations = [], []
 
     def film(x: float, y: float, ms: int) -> None:
@@ -125,9 +131,11 @@ def drawing_film(view: Page) -> tuple[list[Image.Image], list[int]]:
         for part in drawing:
             for points in part:
                 path = curve(points) * (board["width"], board["height"]) + (board["x"], board["y"])
-                view.mouse.move(*path[0])
+                (x, y), *others = path.tolist()
+                view.mouse.move(x, y)
+                film(x, y, LIFTED_MS)
                 view.mouse.down()
-                for x, y in path[1:].tolist():
+                for x, y in others:
                     view.mouse.move(x, y, steps=3)
                     film(x, y, FRAME_MS)
                 view.mouse.up()
@@ -144,14 +152,12 @@ def curve(points: Points) -> npt.NDArray[np.float64]:
     return line
 
 
-def around(view: Page, *selectors: str) -> dict[str, float]:
-    """The smallest part of the page that shows these elements, with a margin."""
-    boxes = [box for selector in selectors if (box := view.locator(selector).bounding_box())]
-    margin = 7  # what stands beside them stays out
-    left, top = (min(box[side] for box in boxes) - margin for side in ("x", "y"))
-    right = max(box["x"] + box["width"] for box in boxes) + margin
-    bottom = max(box["y"] + box["height"] for box in boxes) + margin
-    return {"x": max(0, left), "y": max(0, top), "width": right - max(0, left), "height": bottom - max(0, top)}
+def around(view: Page, board: Box, *selectors: str) -> Box:
+    """The page from its top to the board's lower edge, as wide as the board and these elements, with a margin."""
+    boxes = [board, *(box for selector in selectors if (box := view.locator(selector).bounding_box()))]
+    left = min(box["x"] for box in boxes) - SIDE_MARGIN
+    right = max(box["x"] + box["width"] for box in boxes) + SIDE_MARGIN
+    return {"x": left, "y": 0, "width": right - left, "height": board["y"] + board["height"] + 7}
 
 
 def draw_pointer(frame: Image.Image, x: float, y: float) -> None:
