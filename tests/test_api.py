@@ -245,7 +245,7 @@ def test_the_report_is_a_path_that_shows_itself(run: tenfold.Run, tmp_path: Path
     assert report._repr_html_().startswith("<iframe srcdoc=")
     copy = shutil.copytree(run.folder, tmp_path / "run")
     (copy / "report.html").unlink()  # it may be missing; then it is written again
-    assert Path(tenfold.load(copy).report()).read_text() == Path(report).read_text()
+    assert f"tenfold app {copy}" in Path(tenfold.load(copy).report()).read_text()
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ for name in ("train", "load", "TenfoldClassifier"):
     sentences = python("-c", program, cwd=tmp_path).splitlines()
     assert len(sentences) == 3
     assert all(
-        re.fullmatch(r"(torch|pandas|sklearn) is not installed; pip install .*\[train\]'", one) for one in sentences
+        re.fullmatch(r"(torch|pandas|sklearn) is not installed; .*pip install .*\[train\]'?", one) for one in sentences
     )
 
 
