@@ -1,4 +1,4 @@
-"""README's pictures, made again from a finished run: `python docs/make_pictures.py runs/kaggle-best`.
+"""README's pictures, made again from a finished run: `python docs/make_pictures.py runs/kaggle-fast`.
 
 A browser draws on the page of `tenfold app`, as a person would. Needs the extra `dev` and an installed Chromium.
 """
