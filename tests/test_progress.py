@@ -91,7 +91,7 @@ def test_the_remaining_time_counts_down_between_reports() -> None:
 def test_epochs_of_an_earlier_start_count(capsys: pytest.CaptureFixture[str]) -> None:
     with Display() as display:
         display.train(PLANNED, [epoch("light", 1, 10, epochs=2)], workers=2)
-        assert [row.label for row in display.rows()] == ["training"], "nothing runs yet"
+        assert [row.label for row in display.rows()] == ["training"], "nothing else runs yet"
         display.report(epoch("light", 2, 20, epochs=2))
     assert capsys.readouterr().out.startswith("light: 2 epochs in 30 s")
 

@@ -92,13 +92,13 @@ def tenfold(
     quiet
         Print results and errors only.
     verbose
-        Print one line per epoch, and with an error where in the code it was raised.
+        Also print each epoch, and for an error where in the code it arose.
     """
     if quiet and verbose:
         raise BadInput("--quiet and --verbose: contradict each other; give one of them")
     with printing(Verbosity.QUIET if quiet else Verbosity.VERBOSE if verbose else Verbosity.NORMAL):
         try:
-            command_line(tokens, exit_on_error=False, print_error=False, result_action="return_none")
+            command_line(tokens, console=console(), exit_on_error=False, print_error=False, result_action="return_none")
         except Exception:
             if verbose:
                 traceback.print_exc()

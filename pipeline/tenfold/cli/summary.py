@@ -79,15 +79,14 @@ def _draw_scores(metrics: RunMetrics) -> None:
     grid.add_column()
     grid.add_column(style="bold green" if metrics.honest else "bold red", no_wrap=True)
     grid.add_column()
-    errors = f"{cv.errors:,} errors in {cv.rows:,}, ± over {len(cv.folds)} folds"
-    grid.add_row("cross-validation", f"{cv.mean:.5f} ± {cv.std:.5f}", errors)
+    grid.add_row("cross-validation", f"{cv.mean:.5f} ± {cv.std:.5f}", f"{cv.errors:,} errors in {cv.rows:,}")
     if metrics.judge:
         grid.add_row("offline test score", *_cells(metrics.judge))
     if metrics.judge_light:
         grid.add_row("light net alone", *_cells(metrics.judge_light))
     if metrics.generator:
         agreement = f"{100 * metrics.generator.agreement_mean:.1f} %"
-        grid.add_row("generated digits", agreement, "read as the digit that was asked for")
+        grid.add_row("generated digits", agreement, "read as requested")
     draw("", grid)
     if not metrics.honest:
         draw(Text("LEAKED: trained on test images with their labels; none of these scores means anything", "bold red"))

@@ -103,7 +103,8 @@ class Display:
                 return [Row(self._doing, None, clock(now - self._since))]
             share, left = forecast.share_done(now), forecast.seconds_left(now)
             if share is None or left is None:
-                whole = Row(self._doing, None, clock(now - self._since))
+                doing = self._doing if forecast.begun else "starting to train"
+                whole = Row(doing, None, clock(now - self._since))
             else:
                 remaining = f"{clock(left)} left" if left >= 0.5 else "nearly done"
                 whole = Row(self._doing, share, f"{100 * share:.0f} %, {remaining}")
