@@ -18,7 +18,7 @@ from app_server import Page, start_app
 from conftest import HANG_S
 
 from tenfold.cli import status
-from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator, shipped
+from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
 from tenfold_onnx.app import STATIC
 from tenfold_onnx.app.model_store import SHIPPED_NAME, ModelStore, channel_images, occlusion
 from tenfold_onnx.contract import labels_between
@@ -203,7 +203,8 @@ def test_without_a_folder_the_shipped_models_serve(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores: list[ModelStore] = []
-    monkeypatch.setattr(shipped, "FOLDER", finished_run)
+    for module in ("tenfold.cli.app", "tenfold_onnx.app.model_store"):
+        monkeypatch.setattr(sys.modules[module], "shipped_models", lambda: finished_run)
     monkeypatch.setattr(sys.modules["tenfold.cli.app"], "_serve", lambda store, *_: stores.append(store))
     monkeypatch.chdir(tmp_path)
     assert status(["app"]) == 0 and list(stores[0].folders) == [SHIPPED_NAME]

@@ -74,7 +74,7 @@ assert status(["run"]) == 2
     done = run_without_torch(program, finished_run)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("ImageId,Label\n1,")
-    assert done.stderr == f"tenfold: torch is not installed; {install_command('train')}\n"
+    assert done.stderr == f"tenfold: pandas is not installed; {install_command('train')}\n"
     images, labels = rows.read_csv(tmp_path / "drawn.csv", labelled=True)
     assert labels is not None and labels.tolist() == list(range(10)) and images.any()
     assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")

@@ -55,11 +55,11 @@ def requirement(extra: str, origin: dict[str, Any] | None) -> str:
 
 
 def _origin() -> dict[str, Any] | None:
-    """The direct_url.json of this installation; that of an editable one for a checkout that is not installed."""
+    """The direct_url.json of this installation; that of an editable one for a checkout, installed or not."""
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return {"url": CHECKOUT.as_uri(), "dir_info": {"editable": True}}
     try:
         recorded = distribution("tenfold").read_text("direct_url.json")
     except PackageNotFoundError:
-        if not (CHECKOUT / "pyproject.toml").is_file():
-            return None
-        return {"url": CHECKOUT.as_uri(), "dir_info": {"editable": True}}
+        return None
     return json.loads(recorded) if recorded else None

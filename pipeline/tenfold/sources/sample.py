@@ -23,4 +23,4 @@ def load() -> tuple[Digits, Digits]:
     pixels, labels = mnist_data()
     digits = Digits.of("sample", pixels.astype(np.uint8).reshape(-1, SIDE, SIDE), labels)
     train, test = train_test_split(np.arange(len(digits)), test_size=TEST_ROWS, stratify=labels, random_state=0)
-    return digits.take(np.sort(train)), digits.take(np.sort(test))
+    return digits.take(train), digits.take(test)  # shuffled, since the package has them sorted by label
