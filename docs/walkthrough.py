@@ -222,13 +222,13 @@ print(f"on {score.rows:,} digits; the folds with warps: {', '.join(f'{fold:.4f}'
 # that prediction:
 
 # %%
-predicted = np.load(run.folder / "oof.npz")  # out of fold, as all files of a run in its folder
-probs, labels, row = predicted["probabilities"], predicted["labels"], predicted["origin"]["row"]
+predicted = np.load(run.folder / "oof.npz")  # out of fold, one row per training digit
+probs, labels = predicted["probabilities"], predicted["labels"]
 confidence = probs.max(1)
 wrong = np.flatnonzero(probs.argmax(1) != labels)
 wrong = wrong[np.argsort(-confidence[wrong])][:10]
 titles = [f"{labels[i]}, not {probs[i].argmax()}\n{100 * confidence[i]:.0f} %" for i in wrong]
-show(train.images[row[wrong]], titles)
+show(train.images[wrong], titles)
 
 # %% [markdown]
 # ## What a GAN is
