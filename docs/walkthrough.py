@@ -286,7 +286,7 @@ print(f"further digits of this kind: probably from {verdict.low:.4f} to {verdict
 # ```python
 # run = tenfold.train(source="kaggle", data="data")
 # run.submission  # what you upload
-# run.score       # what to expect, since MNIST has the labels of the test digits
+# run.score  # what to expect, since MNIST has the labels of the test digits
 # ```
 #
 # **[From a new Kaggle account to a score](kaggle.md)** has every step.
