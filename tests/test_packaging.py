@@ -91,7 +91,7 @@ def test_the_built_wheel_has_only_the_packages(tmp_path: Path) -> None:
             "tenfold_onnx",
             "digit_recognizer",
         }
-        endings = (".py", "py.typed", ".html", ".css", ".js", ".svg")
+        endings = (".py", "py.typed", ".html", ".css", ".js", ".svg", ".onnx")
         assert all(name.endswith(endings) or ".dist-info/" in name for name in archive.namelist())
         assert {"tenfold_onnx/app/static/index.html", "tenfold_onnx/app/in_browser/answer.js"} <= {*archive.namelist()}
 
