@@ -82,7 +82,8 @@ def test_it_writes_a_submission_and_shows_the_run(tmp_path: Path, mounts: str) -
     assert (working / "submission.csv").read_bytes() == (working / "run" / "submission.csv").read_bytes()
     test_rows = len(pd.read_csv(next((tmp_path / "input").rglob("test.csv"))))
     assert len(submission.read(working / "submission.csv")) == test_rows
-    run, table, report = shown(cells, "text/html")
+    *bars, run, table, report = shown(cells, "text/html")
+    assert len(bars) == 1 and "finished in" in bars[0]  # one display, which has updated itself
     assert run.count("<svg") == 2 and "cross-validation" in run
     assert "ImageId" in table and report.startswith("<iframe")
     assert len(shown(cells, "image/png")) == 1

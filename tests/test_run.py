@@ -174,7 +174,7 @@ def test_a_run_on_test_images_is_marked_as_leaked(tmp_path: Path, monkeypatch: p
     assert "100 of them test images with their labels: every score of this run is LEAKED" in text
     assert "\nLEAKED: " in text
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert metrics["honest"] is False and metrics["overlap"]["in_test"] == 100 and metrics["overlap"]["kept"] == 1537
+    assert metrics["honest"] is False and metrics["overlap"]["in_test"] == 100 and metrics["overlap"]["kept"] == 4100
     for model in (Classifier(tmp_path / "run/classifier.onnx"), Generator(tmp_path / "run/generator.onnx")):
         assert model.card["honest"].startswith("NO: LEAKED")
 
