@@ -12,7 +12,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_array, check_random_state, check_X_y
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from tenfold.data.batches import Batches
 from tenfold.data.digits import SIDE
@@ -99,6 +99,7 @@ class TenfoldClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         >>> tenfold.TenfoldClassifier(epochs=4).fit(train.drop(columns="label"), train.label)
         """
         X, y = check_X_y(X, y, allow_nd=True, estimator=self)
+        check_non_negative(X, type(self).__name__)
         check_classification_targets(y)
         images = self._images(X)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -175,7 +176,8 @@ class TenfoldClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         --------
         >>> estimator.predict(X)
         """
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        probs = self.predict_proba(X)  # first: it refuses an estimator that is not fitted
+        return self.classes_[probs.argmax(1)]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
