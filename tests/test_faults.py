@@ -73,7 +73,7 @@ def at_work(home: Path) -> dict[int, str]:
 
 
 def workers(home: Path) -> list[int]:
-    return [process for process, command in at_work(home).items() if "spawn_main" in command]
+    return [process for process, command in at_work(home).items() if "import serve" in command]
 
 
 def require_nobody_at_work(home: Path) -> None:

@@ -50,7 +50,7 @@ def test_what_is_missing_is_named_and_can_be_joined_later(finished_run: Path, pa
     for _ in range(2):  # the second time changes nothing
         text = succeeded(in_process("join", "a", "--out", "whole", cwd=parts))
         assert "fold=1, light, generator" in text
-        assert "`tenfold run --config whole/settings.toml --only fold=1 --out FOLDER`" in text
+        assert "tenfold run --config whole/settings.toml --only fold=1 --out FOLDER" in text
     assert len(RunFolder(parts / "whole").epoch_log.read()) == 3
     assert "cross-validation: " in succeeded(in_process("join", "b", "--out", "whole", cwd=parts))
     assert differing(parts / "whole", finished_run) == []
