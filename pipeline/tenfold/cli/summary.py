@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tenfold.evaluation.metrics import RunMetrics
 
 OPENERS: Final = {"darwin": "open", "win32": "start"}  # the command that opens a file; elsewhere xdg-open
+ROOM_FOR_THREE: Final = 66  # columns of a terminal in which a score and its explanation fit on one line
 
 
 def show_summary(run: Path, metrics: RunMetrics) -> None:
@@ -75,18 +76,20 @@ def _draw_scores(metrics: RunMetrics) -> None:
     from rich.text import Text
 
     cv = metrics.cross_validation
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column()
-    grid.add_column(style="bold green" if metrics.honest else "bold red", no_wrap=True)
-    grid.add_column()
-    grid.add_row("cross-validation", f"{cv.mean:.5f} ± {cv.std:.5f}", f"{cv.errors:,} errors in {cv.rows:,}")
+    rows = [("cross-validation", f"{cv.mean:.5f} ± {cv.std:.5f}", f"{cv.errors:,} errors in {cv.rows:,}")]
     if metrics.judge:
-        grid.add_row("offline test score", *_cells(metrics.judge))
+        rows.append(("offline test score", *_cells(metrics.judge)))
     if metrics.judge_light:
-        grid.add_row("light net alone", *_cells(metrics.judge_light))
+        rows.append(("light net alone", *_cells(metrics.judge_light)))
     if metrics.generator:
-        agreement = f"{100 * metrics.generator.agreement_mean:.1f} %"
-        grid.add_row("generated digits", agreement, "read as requested")
+        rows.append(("generated digits", f"{100 * metrics.generator.agreement_mean:.1f} %", "read as requested"))
+    style = "bold green" if metrics.honest else "bold red"
+    grid = Table.grid(padding=(0, 2))
+    for name, score, explanation in rows:
+        if console().width >= ROOM_FOR_THREE:
+            grid.add_row(name, Text(score, style), explanation)
+        else:
+            grid.add_row(name, Text.assemble((score, style), "\n", explanation))
     draw("", grid)
     if not metrics.honest:
         draw(Text("LEAKED: trained on test images with their labels; none of these scores means anything", "bold red"))
