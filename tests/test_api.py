@@ -295,7 +295,7 @@ def test_only_a_finished_run_is_loaded(command_run: Path, tmp_path: Path) -> Non
         tenfold.load(tmp_path)
     copy = shutil.copytree(command_run, tmp_path / "run")
     (copy / "done.json").unlink()
-    with pytest.raises(tenfold.BadInput, match="this run is not finished"):
+    with pytest.raises(tenfold.BadInput, match=r"no done\.json in it, so not finished"):
         tenfold.load(copy)
 
 

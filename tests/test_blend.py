@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import in_process, refused, succeeded
+from conftest import declare_again, in_process, refused, succeeded
 
 from digit_recognizer import submission
 
@@ -50,6 +50,7 @@ def test_a_leaked_run_makes_a_leaked_blend(finished_run: Path, other_run: Path, 
     shutil.copytree(other_run, tmp_path / "leaked")
     metrics = json.loads((other_run / "metrics.json").read_text())
     (tmp_path / "leaked/metrics.json").write_text(json.dumps(metrics | {"honest": False}))
+    declare_again(tmp_path / "leaked")
     assert "LEAKED" in succeeded(in_process("blend", finished_run, "leaked", "--out", "both", cwd=tmp_path))
     assert json.loads((tmp_path / "both/metrics.json").read_text())["honest"] is False
 
@@ -59,7 +60,7 @@ def test_a_leaked_run_makes_a_leaked_blend(finished_run: Path, other_run: Path, 
     [
         ("blend first", ["two or more runs"]),
         ("blend first first", ["named twice"]),
-        ("blend first nowhere", ["nowhere/"]),
+        ("blend first nowhere", ["nowhere: ", "not finished"]),
         ("blend first foreign", ["foreign: ", "digits"]),
         ("blend first cut", ["cut/oof.npz: "]),
         ("blend first second --out foreign", ["foreign: ", "empty"]),
@@ -74,6 +75,7 @@ def test_runs_that_cannot_be_blended_are_refused(
         shutil.copytree(other_run, tmp_path / name)
     data = json.loads((other_run / "data.json").read_text())
     (tmp_path / "foreign/data.json").write_text(json.dumps(data | {"test_sha256": "0"}))
+    declare_again(tmp_path / "foreign")
     (tmp_path / "cut/oof.npz").write_bytes((other_run / "oof.npz").read_bytes()[:1000])
     sentence = refused(*command.split(), cwd=tmp_path)
     assert all(word in sentence for word in words), sentence

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import in_process, succeeded
+from conftest import declare_again, in_process, succeeded
 
 from tenfold.errors import BadInput
 from tenfold.report.compare import Compared, Difference, compare, difference, read
@@ -62,6 +62,7 @@ def with_another_seed(run: Path, copy: Path) -> Path:
     shutil.copytree(run, copy)
     settings = (copy / "settings.toml").read_text()
     (copy / "settings.toml").write_text(settings.replace("seed = 0", "seed = 5"))
+    declare_again(copy)
     return copy
 
 

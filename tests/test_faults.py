@@ -41,8 +41,15 @@ from tenfold.errors import RunFailed
 from tenfold.orchestration import pool
 from tenfold.sources import sample
 from tenfold.sources.mnist import MNIST
+from tenfold.storage import run_contents
 
-TELLS_TIMES = {"metrics.json", "metrics.jsonl", "report.html", "done.json", ".lock"}  # the last but one has hashes
+TELLS_TIMES = {
+    "metrics.json",
+    "metrics.jsonl",
+    "report.html",
+    "done.json",
+    ".tenfold.lock",
+}  # the last but one has hashes
 UNKNOWN_USER = ("--map-user=54321", "--map-group=54321")
 
 
@@ -233,8 +240,8 @@ READ_ONLY = [
 def test_a_read_only_folder_is_named_and_left_as_it_is(finished_run: Path, tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     (shelf / "old").mkdir(parents=True)
-    for name in ("settings.toml", ".lock"):
-        (shelf / "old" / name).touch()
+    run_contents.mark(shelf / "old")
+    (shelf / "old" / run_contents.LOCK).touch()
     for name in ("classifier.onnx", "generator.onnx"):
         shutil.copyfile(finished_run / name, shelf / name)
     (tmp_path / "digits.csv").write_bytes(rows.render(few_digits(3).images))

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import differing, in_process, refused, succeeded
 
-from tenfold.storage.run_folder import RunFolder
+from tenfold.storage.checkpoint import FORMAT
+from tenfold.storage.completion import finish
+from tenfold.storage.run_folder import GENERATOR, RunFolder
 
 PARTS = {
     "a": ["fold-0-generator", "fold-0-net-0"],
@@ -58,7 +60,7 @@ def test_what_is_missing_is_named_and_can_be_joined_later(finished_run: Path, pa
 
 def test_a_training_that_differs_between_parts_is_named(parts: Path) -> None:
     shutil.copytree(parts / "a", parts / "c")
-    change(parts / "c/fold-0-generator/done.json", other=1)
+    finish(parts / "c/fold-0-generator", [GENERATOR], {"format": FORMAT, "variety": 0.5})
     text = succeeded(in_process("join", "a", "c", "--out", "whole", cwd=parts))
     assert "note: fold-0-generator " in text
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from conftest import HANG_S, in_process, refused, succeeded
+from conftest import HANG_S, declare_again, in_process, refused, succeeded
 from sklearn import metrics as sklearn_metrics
 
 from tenfold.errors import BadInput
@@ -247,7 +247,7 @@ def test_a_run_without_its_log_is_refused(finished_run: Path, tmp_path: Path) ->
 
 
 def test_a_file_instead_of_a_run_is_refused(finished_run: Path) -> None:
-    with pytest.raises(BadInput, match=r"metrics\.json: .*not a run"):
+    with pytest.raises(BadInput, match=r"metrics\.json: must be a folder, is a file"):
         FinishedRun.load(RunFolder(finished_run / "metrics.json"))
 
 
@@ -257,6 +257,7 @@ def test_a_run_of_another_version_is_refused(command: str, finished_run: Path, t
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     metrics = run.read_json("metrics.json")
     run.write_json("metrics.json", {name: value for name, value in metrics.items() if name != "cross_validation"})
+    declare_again(run.path)
     sentence = refused(*command.split(), cwd=tmp_path)
     assert "run/metrics.json: " in sentence and "cross_validation" in sentence
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import resource
+import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenfold.data.digits import ORIGIN
 from tenfold.errors import BadInput
-from tenfold.settings import Fit, Settings
-from tenfold.storage import atomic
-from tenfold.storage.completion import finish, finished
+from tenfold.settings import Fit, Settings, to_table
+from tenfold.storage import atomic, run_contents
+from tenfold.storage.completion import finish, finished, require_finished
 from tenfold.storage.environment import environment, processor_named
 from tenfold.storage.epoch_log import ClassifierEpoch, EpochLog
 from tenfold.storage.lock import hold
@@ -52,20 +56,111 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         assert run.settings() == other
 
 
-def test_a_fresh_start_empties_a_run(tmp_path: Path) -> None:
-    with hold(tmp_path, Settings(), fresh=False):
-        (tmp_path / "fold-0").mkdir()
-        (tmp_path / "fold-0" / "done.json").write_text("{}")
-        (tmp_path / "linked").symlink_to(tmp_path / "fold-0")
-    with hold(tmp_path, Settings(), fresh=True):
-        assert not (tmp_path / "fold-0").exists() and not (tmp_path / "linked").is_symlink()
+def files_below(folder: Path) -> dict[str, bytes]:
+    """Every file by its path."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+OF_A_RUN = ["fold-0-net-0/done.json", "generator/grids/epoch-001.png", "oof.npz", ".oof.npz.ab12cd_3.part"]
+OF_OTHERS = ["thesis.doc", "fold-0-net-0/notes.txt", "mine/oof.npz", ".thesis.doc.ab12cd_3.part", "submissions.json"]
+
+
+def test_a_fresh_start_removes_a_runs_own_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    with hold(run, Settings(), fresh=False):
+        before = files_below(run).keys()
+        for name in (*OF_A_RUN, *OF_OTHERS, "../elsewhere/classifier.safetensors"):
+            (run / name).parent.mkdir(parents=True, exist_ok=True)
+            (run / name).write_bytes(b"1")
+        (run / "light").symlink_to(elsewhere)
+        (run / "empty").mkdir()
+    with hold(run, Settings(), fresh=True):
+        assert files_below(run).keys() == before | set(OF_OTHERS)
+        assert not (run / "generator").exists() and not (run / "light").is_symlink() and (run / "empty").is_dir()
+    assert files_below(elsewhere) == {"classifier.safetensors": b"1"}
+    left = ".thesis.doc.ab12cd_3.part, empty, fold-0-net-0, mine, submissions.json, thesis.doc"
+    assert f"run: left as they are: {left}" in capsys.readouterr().out
+
+
+def test_every_file_of_a_run_is_known_as_its_own(finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    assert run_contents.remove_run(tmp_path / "run") == []
+    assert files_below(tmp_path / "run").keys() == {run_contents.MARKER, run_contents.LOCK}
+
+
+NOT_RUNS = {
+    "diary": {"diary.txt": b"dear diary"},
+    "settings_of_another_program": {"settings.toml": b"", ".settings.toml.ab12cd_3.part": b"", "a/.b.part": b"half"},
+    "settings_like_ours": {"settings.toml": tomli_w.dumps(to_table(Settings())).encode()},
+    "lock": {".lock": b""},
+    "marker_of_another_program": {"tenfold.json": b'{"program": "other"}', "metrics.json": b"{}"},
+    "deep_marker": {"tenfold.json": b"[" * 100_000},
+}
+
+
+@pytest.mark.parametrize("files", NOT_RUNS.values(), ids=NOT_RUNS)
 @pytest.mark.parametrize("fresh", [False, True])
-def test_a_folder_with_other_files_is_refused_untouched(fresh: bool, tmp_path: Path) -> None:
-    (tmp_path / "diary.txt").write_text("dear diary")
+def test_a_folder_with_other_files_is_refused_untouched(fresh: bool, files: dict[str, bytes], tmp_path: Path) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
     assert "holds files that are not a run's" in refusal(tmp_path, fresh=fresh)
-    assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
+    assert files_below(tmp_path) == files
+
+
+def test_a_run_killed_while_it_marked_its_folder_continues(tmp_path: Path) -> None:
+    for name in (run_contents.LOCK, f".{run_contents.MARKER}.ab12cd_3.part"):
+        (tmp_path / name).touch()
+    with hold(tmp_path, Settings(), fresh=False) as run:
+        assert run.settings() == Settings()
+        assert not list(tmp_path.glob("*.part"))
+
+
+def test_refused_settings_leave_everything_as_it_was(tmp_path: Path) -> None:
+    with hold(tmp_path, Settings(), fresh=False):
+        (tmp_path / ".oof.npz.ab12cd_3.part").write_bytes(b"half")
+    before = files_below(tmp_path)
+    assert "other settings" in refusal(tmp_path, Settings(seed=3))
+    assert files_below(tmp_path) == before
+
+
+@pytest.fixture
+def named_pipe(tmp_path: Path) -> Iterator[Path]:
+    """A named pipe that is open for reading."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    yield path
+    os.close(reader)
+
+
+def test_a_pipe_is_written_to_and_stays(named_pipe: Path) -> None:
+    reader = os.open(named_pipe, os.O_RDONLY | os.O_NONBLOCK)
+    atomic.write(named_pipe, b"digits")
+    assert os.read(reader, 100) == b"digits" and named_pipe.is_fifo()
+    os.close(reader)
+
+
+def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))  # as /dev/null
+        device.write_bytes(b"")
+    except PermissionError:
+        pytest.skip("this machine makes no devices")
+    atomic.write(device, b"digits")
+    assert device.is_char_device() and list(tmp_path.iterdir()) == [device]
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_link_points_to_is_written(exists: bool, tmp_path: Path) -> None:
+    target, link = tmp_path / "far/target.csv", tmp_path / "link.csv"
+    target.parent.mkdir()
+    if exists:
+        target.write_bytes(b"old")
+    link.symlink_to("far/target.csv")
+    atomic.write(link, b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new"
 
 
 def test_a_folder_in_use_is_refused_until_it_is_released(tmp_path: Path) -> None:
@@ -100,8 +195,26 @@ def test_a_result_counts_only_while_its_files_are_unchanged(tmp_path: Path) -> N
     assert (finished(tmp_path) or {})["fold"] == 3
     (tmp_path / "weights").write_bytes(b"1235")
     assert finished(tmp_path) is None
+    with pytest.raises(BadInput, match=r"weights: was changed or damaged after it was written; fit it"):
+        require_finished(tmp_path, "fit it")
     (tmp_path / "weights").unlink()
-    assert finished(tmp_path) is None
+    with pytest.raises(BadInput, match=r"weights is missing; fit it"):
+        require_finished(tmp_path, "fit it")
+    with pytest.raises(BadInput, match=r"no done.json in it, so not finished; fit it"):
+        require_finished(tmp_path / "nowhere", "fit it")
+
+
+def test_any_flipped_bit_of_the_declaration_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"1234")
+    finish(tmp_path, ["weights"], {"variety": 0.75})
+    declared = (tmp_path / "done.json").read_bytes()
+    content = json.loads(declared)
+    for bit in range(8 * len(declared)):
+        damaged = bytearray(declared)
+        damaged[bit // 8] ^= 1 << bit % 8
+        (tmp_path / "done.json").write_bytes(damaged)
+        done = finished(tmp_path)
+        assert done is None or done.items() <= content.items()  # a changed space between values changes nothing
 
 
 def test_equal_arrays_give_equal_bytes_and_are_read_back(tmp_path: Path) -> None:

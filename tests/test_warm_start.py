@@ -138,7 +138,7 @@ def test_other_nets_are_refused(name: str, theirs: str, ours: str, child: Settin
 
 def test_an_unfinished_run_is_refused(child: Settings, tmp_path: Path) -> None:
     (tmp_path / "parent" / DONE).unlink()
-    with pytest.raises(BadInput, match="parent is not finished"):
+    with pytest.raises(BadInput, match=r"parent: no done\.json in it, so not finished; let the run that --init names"):
         load_parent(child)
 
 

@@ -27,7 +27,7 @@ from tenfold.run import resolve
 from tenfold.run import run as carry_out
 from tenfold.settings import OverlapPolicy, Settings, Source, from_table
 from tenfold.sources.load import resolve_source
-from tenfold.storage.completion import finished
+from tenfold.storage.completion import require_finished
 from tenfold.storage.epoch_log import ClassifierEpoch
 from tenfold.storage.run_folder import REPORT, SUBMISSION, RunFolder
 from tenfold_onnx import runtime
@@ -125,11 +125,7 @@ def load(folder: Path | str) -> Run:
     """
     path = Path(folder).expanduser().absolute()  # notebooks change their folder
     settings = RunFolder(path).settings()
-    if finished(path) is None:
-        raise BadInput(
-            f"{folder}: this run is not finished, or its files were changed; "
-            "the same `tenfold.train` or `tenfold run` finishes it"
-        )
+    require_finished(path, "the same `tenfold.train` or `tenfold run` finishes it")
     return Run(path, settings, load_run_metrics(RunFolder(path)))
 
 

@@ -41,6 +41,7 @@ from tenfold.storage.run_folder import (
     METRICS,
     OOF,
     PICTURES,
+    SETTINGS,
     SUBMISSION,
     TENSORBOARD,
     TEST_PROBABILITIES,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from tenfold.orchestration.cluster import Cluster  # needs Ray
 
 # Not the report: a new version may draw it differently, and the run stays the same.
-ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, *MODELS, DATA, METRICS, PICTURES)
+ARTEFACTS: Final = (*(SETTINGS, ENVIRONMENT, DATA, OOF, TEST_PROBABILITIES, SUBMISSION, *MODELS, METRICS, PICTURES),)
 
 RunRound = Callable[[Iterable[pool.Task]], None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from tenfold.errors import BadInput
@@ -30,14 +31,21 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     from tenfold.evaluation.model_card import model_cards
     from tenfold.models.export import export_models, write_models
     from tenfold.models.weights import TrainedNets
+    from tenfold.storage import run_contents
+    from tenfold.storage.completion import finish, require_finished
+    from tenfold.storage.lock import locked
     from tenfold.storage.run_folder import ENVIRONMENT, RunFolder
     from tenfold_onnx.write.half import with_half_weights
 
+    done = require_finished(run)
     folder = RunFolder(run)
     settings, metrics = folder.settings(), load_run_metrics(folder)
     cards = model_cards(settings, metrics, DataRecord.load(folder), folder.read_json(ENVIRONMENT))
     models = export_models(TrainedNets.load(folder, settings), metrics.temperature)
     if half:
         models = {name: with_half_weights(model) for name, model in models.items()}
-    write_models(target, models, cards)
+    with locked(target) if run_contents.is_marked(target) else nullcontext():
+        write_models(target, models, cards)
+        if target.resolve() == run.resolve():  # another release writes other cards, so other hashes
+            finish(run, tuple(done["files"]), {})
     result(f"written to {target}: {', '.join(models)}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +25,12 @@ from tenfold.evaluation.metrics import BlendedData, BlendMetrics, load_metrics
 from tenfold.settings import Data
 from tenfold.sources.load import load_sources
 from tenfold.storage import atomic
+from tenfold.storage.completion import finish, require_finished
 from tenfold.storage.npz import npz, read_npz
-from tenfold.storage.run_folder import DATA, SUBMISSION, TEST_PROBABILITIES, RunFolder
+from tenfold.storage.run_folder import DATA, METRICS, OOF, SUBMISSION, TEST_PROBABILITIES, RunFolder
 from tenfold.terminal import note
+
+ARTEFACTS: Final = (OOF, TEST_PROBABILITIES, SUBMISSION, DATA, METRICS)
 
 
 def blend(runs: Sequence[Path], out: Path) -> BlendMetrics:
@@ -41,6 +45,8 @@ def blend(runs: Sequence[Path], out: Path) -> BlendMetrics:
         raise BadInput("blend: a run is named twice; name each once")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out}: not empty; give another --out")
+    for run in runs:
+        require_finished(run)
     folders = [RunFolder(run) for run in runs]
     metrics = [load_metrics(folder) for folder in folders]
     record = _shared_record(folders)
@@ -69,6 +75,7 @@ def blend(runs: Sequence[Path], out: Path) -> BlendMetrics:
     atomic.write(out / SUBMISSION, submission.render(labels))
     RunFolder(out).write_json(DATA, folders[0].read_json(DATA))
     result.save(RunFolder(out))
+    finish(out, ARTEFACTS, {})
     return result
 
 

@@ -18,7 +18,7 @@ from tenfold.data.folds import NOT_VALIDATED
 from tenfold.data.overlap import DataRecord, Overlap
 from tenfold.errors import BadInput
 from tenfold.settings import Settings
-from tenfold.storage.completion import finished
+from tenfold.storage.completion import require_finished
 from tenfold.storage.npz import read_npz
 from tenfold.storage.run_folder import CLASSIFIER, OOF, RunFolder
 
@@ -47,8 +47,7 @@ def load_parent(settings: Settings) -> Parent | None:
         return None
     run = RunFolder(settings.init)
     parent = run.settings()
-    if finished(run.path) is None:
-        raise BadInput(f"init: {run.path} is not finished; let that run finish first")
+    require_finished(run.path, "let the run that --init names finish first")
     for name, theirs, ours in (
         ("net.channels", parent.net.channels, settings.net.channels),
         ("light.channels", parent.light.channels, settings.light.channels),

@@ -20,6 +20,7 @@ from tenfold.evaluation.judge import Verdict
 from tenfold.evaluation.metrics import BlendMetrics, Metrics, load_metrics
 from tenfold.report.markdown import flat
 from tenfold.settings import to_table
+from tenfold.storage.completion import require_finished
 from tenfold.storage.run_folder import RunFolder
 
 
@@ -52,6 +53,7 @@ class Difference:
 def read(path: Path) -> Compared:
     """The folder of a run or a blend. Raises BadInput where it is neither, or not finished."""
     run = RunFolder(path)
+    require_finished(path)
     metrics = load_metrics(run)
     settings = None if isinstance(metrics, BlendMetrics) else flat(to_table(run.settings()))
     return Compared(str(path), metrics, settings, DataRecord.load(run), OutOfFold.load(run))

@@ -25,6 +25,7 @@ from tenfold.report.markdown import flat
 from tenfold.report.next_steps import next_steps
 from tenfold.settings import Settings, Warp, to_table
 from tenfold.storage import atomic
+from tenfold.storage.completion import require_finished
 from tenfold.storage.epoch_log import EPOCHS, ClassifierEpoch, Epoch, seconds_by_stage
 from tenfold.storage.npz import npz, read_npz
 from tenfold.storage.run_folder import ENVIRONMENT, OOF, PICTURES, REPORT, RunFolder
@@ -79,6 +80,7 @@ class FinishedRun:
     @classmethod
     def load(cls, folder: RunFolder) -> FinishedRun:
         """From a run's files. Raises BadInput where the run is unfinished, or one of its files is damaged."""
+        require_finished(folder.path)
         return cls(
             folder,
             folder.settings(),

@@ -1,9 +1,10 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all. What is no regular file, such as a device or a pipe, is written to as it is."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,24 +16,32 @@ PART: Final = ".part"  # suffix of files that are not complete yet
 def write(path: Path, data: bytes) -> None:
     """Write `data` to `path`, creating its folder: to the disk first, then under its name in one step.
 
-    Raises OSError; then `path` is as it was before, and nothing half-written is left behind.
+    A link stays, and what it points to is written. Raises OSError; then a file at `path` is as it was before, and
+    nothing half-written is left behind.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o666 & ~_umask())
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, /dev/stdout, a named pipe
+            path.write_bytes(data)
+            return
+        _replace(Path(os.path.realpath(path)), data)
     except OSError as error:
         error.filename = str(path)  # instead of the temporary name
+        raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
         raise
 
 
@@ -53,10 +62,10 @@ def write_folder(path: Path, files: Iterable[tuple[str, bytes]]) -> None:
         complete.replace(path)
 
 
-def clear(folder: Path) -> None:
-    """Remove what killed writes left below `folder`. Only while nobody writes there."""
-    for leftover in folder.rglob(f".*{PART}"):
-        leftover.unlink(missing_ok=True)
+def intended_name(name: str) -> str | None:
+    """The name that a file was to get whose writing was cut off, from the name it has; None for any other name."""
+    match = re.fullmatch(rf"\.(.+)\.[a-z0-9_]{{8}}{re.escape(PART)}", name)
+    return match[1] if match else None
 
 
 def _umask() -> int:

@@ -1,7 +1,8 @@
-"""The state of a training as one safetensors file: tensors by name, and a few strings."""
+"""The state of a training as one safetensors file: tensors by name, the epochs done, and a hash of both."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,7 +73,8 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write it, complete or not at all."""
     tensors = {key: value.detach().to("cpu").contiguous().clone() for key, value in checkpoint.tensors.items()}
     # One entry: safetensors writes several in any order, and the same state must give the same bytes.
-    about = json.dumps({"format": FORMAT, "epochs_done": checkpoint.epochs_done})
+    hashed = _sha256(checkpoint.epochs_done, tensors)
+    about = json.dumps({"format": FORMAT, "epochs_done": checkpoint.epochs_done, "sha256": hashed})
     atomic.write(path, safetensors.torch.save(tensors, {ABOUT: about}))
 
 
@@ -85,11 +87,23 @@ def load(path: Path) -> Checkpoint | None:
             if about.get("format") != FORMAT:
                 raise Unusable("was written by another version of tenfold")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-            return Checkpoint(int(about["epochs_done"]), tensors)
+            epochs_done = int(about["epochs_done"])
+            if about["sha256"] != _sha256(epochs_done, tensors):
+                raise Unusable("is damaged")
+            return Checkpoint(epochs_done, tensors)
     except FileNotFoundError:
         return None
-    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Unusable("is damaged") from error
+
+
+def _sha256(epochs_done: int, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(str(epochs_done).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.contiguous().reshape(-1).view(torch.uint8)  # numpy has no bfloat16
+        digest.update(flat.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def require(path: Path, modules: Mapping[str, nn.Module]) -> Checkpoint:
