@@ -42,14 +42,9 @@ from tenfold.orchestration import pool
 from tenfold.sources import sample
 from tenfold.sources.mnist import MNIST
 from tenfold.storage import run_contents
+from tenfold.storage.run_contents import LOCK
 
-TELLS_TIMES = {
-    "metrics.json",
-    "metrics.jsonl",
-    "report.html",
-    "done.json",
-    ".tenfold.lock",
-}  # the last but one has hashes
+TELLS_TIMES = {"metrics.json", "metrics.jsonl", "report.html", "done.json", LOCK}  # done.json has hashes
 UNKNOWN_USER = ("--map-user=54321", "--map-group=54321")
 
 
@@ -241,7 +236,7 @@ def test_a_read_only_folder_is_named_and_left_as_it_is(finished_run: Path, tmp_p
     shelf = tmp_path / "shelf"
     (shelf / "old").mkdir(parents=True)
     run_contents.mark(shelf / "old")
-    (shelf / "old" / run_contents.LOCK).touch()
+    (shelf / "old" / LOCK).touch()
     for name in ("classifier.onnx", "generator.onnx"):
         shutil.copyfile(finished_run / name, shelf / name)
     (tmp_path / "digits.csv").write_bytes(rows.render(few_digits(3).images))

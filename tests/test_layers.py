@@ -19,6 +19,7 @@ PACKAGES = {
 }
 # The layers of `tenfold`, from the top down. A layer imports only from floors below its own.
 FLOORS = (
+    {"__main__"},
     {"cli"},
     {"api", "estimator", "studies", "run_generator"},
     {"run"},

@@ -175,11 +175,16 @@ def load_digits(settings: Settings, parent: Parent | None) -> tuple[Digits, Digi
 def record_digits(folder: RunFolder, record: DataRecord, notes: Iterable[str]) -> None:
     """Write data.json and print the notes. Raises BadInput where the run was started on other digits."""
     if (folder.path / DATA).exists():
-        earlier = DataRecord.load(folder)
+        try:
+            earlier = DataRecord.load(folder)
+        except BadInput as error:
+            fix = "if the digits are the same as before, delete it, and the run continues"
+            raise BadInput(f"{folder.path / DATA}: is damaged; {fix}") from error
         if not earlier.same_digits(record):
             raise BadInput(
                 f"{folder.path}: was started on other digits ({earlier.train_rows:,} to train, "
-                f"{earlier.test_rows:,} to test); restore those files, give another --out, or use --fresh"
+                f"{earlier.test_rows:,} to test); restore those files, give another --out, or use --fresh "
+                f"(if they are the same ones, {DATA} is damaged: delete it, and the run continues)"
             )
     for line in notes:
         note(line)

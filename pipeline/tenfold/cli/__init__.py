@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 from cyclopts import App, CycloptsError, Group, Parameter
@@ -18,6 +19,7 @@ from digit_recognizer.limits import BadLimit
 from digit_recognizer.rows import DamagedFile
 from tenfold.cli.app import app
 from tenfold.cli.blend import blend
+from tenfold.cli.bug_report import bug_report
 from tenfold.cli.compare import compare
 from tenfold.cli.download import download
 from tenfold.cli.export import export
@@ -33,7 +35,7 @@ from tenfold.cli.score import score
 from tenfold.cli.study import study
 from tenfold.cli.submissions import submissions
 from tenfold.cli.submit import submit
-from tenfold.errors import BadInput, RunFailed
+from tenfold.errors import BadInput, RunFailed, Unexpected, memory_ran_out
 from tenfold.extras import install_command, missing_package
 from tenfold.terminal import Verbosity, console, printing
 from tenfold_onnx.contract import BadInput as BadModelInput
@@ -107,6 +109,7 @@ def tenfold(
 
 def main(app: App = command_line.meta) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 usage or bad input, 130 interrupted; `submit` has more."""
+    _open_closed_streams()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, which a background job ignores
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a character that the terminal lacks is not fatal
@@ -125,6 +128,8 @@ def status(tokens: list[str], app: App = command_line.meta) -> int:
         return _fail(f"{sentence}{stop} See `{help_command}`.", 2)
     except (BadInput, BadModelInput, BadLimit, DamagedFile) as error:
         return _fail(str(error), 2)
+    except Unexpected as error:
+        return _fail(bug_report(error, tokens), 1)
     except (RunFailed, BuildFailed) as error:
         return _fail(str(error), 1)
     except KaggleFailed as error:
@@ -134,17 +139,32 @@ def status(tokens: list[str], app: App = command_line.meta) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python finds it broken again at exit
         return _fail("the reader of the output has closed it", 1)
-    except OSError as error:
-        where = error.filename or "system"
-        return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
-    except ModuleNotFoundError as error:
-        missing = missing_package(error)
-        if missing is None:
-            raise
-        return _fail(missing, 2)
+    except Exception as error:
+        return _fail_unforeseen(error, tokens)
     except KeyboardInterrupt as stop:
         return _fail(str(stop) or "stopped; the same command continues", 130)
     return 0
+
+
+def _fail_unforeseen(error: Exception, tokens: list[str]) -> int:
+    if memory_ran_out(error):
+        return _fail("memory ran out; free some, or use fewer --workers, and repeat the command", 1)
+    if isinstance(error, OSError):
+        where = error.filename or "system"
+        return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
+    if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
+        return _fail(missing, 2)
+    if isinstance(error, ImportError):
+        reason = " ".join(str(error).split())[:200]
+        return _fail(f"a package can't be loaded ({reason}); free memory if it is short, or install it again", 1)
+    return _fail(bug_report(error, tokens), 1)
+
+
+def _open_closed_streams() -> None:
+    """Give standard streams that the caller has closed (`>&-`) somewhere to go, before a file takes their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # until the process ends
 
 
 def _fail(sentence: str, code: int) -> int:

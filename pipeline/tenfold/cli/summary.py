@@ -57,8 +57,9 @@ def show_next(commands: Sequence[tuple[str, str]]) -> None:
 
 
 def command(*words: str | Path) -> str:
-    """A command of tenfold, to be pasted into a shell."""
-    return f"tenfold {shlex.join(map(str, words))}"
+    """A command of tenfold, to be pasted into a shell. A path that begins with a hyphen is no option."""
+    given = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
+    return f"tenfold {shlex.join(given)}"
 
 
 def open_command(run: Path) -> str:

@@ -21,7 +21,7 @@ from itertools import chain, islice
 from multiprocessing.connection import Connection, Pipe, wait
 from typing import Any, Final
 
-from tenfold.errors import BadInput, RunFailed
+from tenfold.errors import BadInput, RunFailed, Unexpected, memory_ran_out
 
 STOP_SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 PEER_GONE: Final = (EOFError, BrokenPipeError, ConnectionResetError)  # raised when the other process has ended
@@ -100,10 +100,12 @@ def failure(name: str, work: Callable[[], None]) -> BadInput | RunFailed | None:
         return error
     except RunFailed as error:
         return RunFailed(f"{name}: {error}")
-    except OSError as error:
-        return RunFailed(f"{name}: {error}; make room or fix the cause, and the same command continues")
-    except Exception as error:  # a bug of ours: show where
-        return RunFailed(f"{name}: {type(error).__name__}: {error}\n{traceback.format_exc()}")
+    except Exception as error:
+        if memory_ran_out(error):
+            return RunFailed(f"{name}: memory ran out; the same command continues (fewer --workers need less)")
+        if isinstance(error, OSError):
+            return RunFailed(f"{name}: {error}; make room or fix the cause, and the same command continues")
+        return Unexpected(f"{name}: {type(error).__name__}: {error}", traceback.format_exc())
     return None
 
 

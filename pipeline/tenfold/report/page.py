@@ -104,7 +104,8 @@ class Card:
 
 def write_report(run: FinishedRun) -> None:
     """Write report.html. Raises BadInput where a file of the run is damaged."""
-    atomic.write(run.folder.path / REPORT, render(run).encode())
+    page = render(run).encode("utf-8", "backslashreplace")  # a path may hold bytes that are not UTF-8
+    atomic.write(run.folder.path / REPORT, page)
 
 
 def render(run: FinishedRun) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tenfold.errors import BadInput
 from tenfold.storage import atomic
-from tenfold.storage.run_folder import plain_json
+from tenfold.storage.run_folder import PATHS, plain_json
 
 DONE: Final = "done.json"
 OWN_HASH: Final = "sha256"  # of all else in it
@@ -39,7 +39,7 @@ def require_finished(folder: Path, fix: str = FIX) -> dict[str, Any]:
     """
     path = folder / DONE
     try:
-        done: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        done: dict[str, Any] = json.loads(path.read_text("utf-8", PATHS))
         if done.pop(OWN_HASH) != _hash_of(done):
             raise ValueError("its own hash differs")
         changed = next((name for name, digest in done["files"].items() if _sha256(folder / name) != digest), None)

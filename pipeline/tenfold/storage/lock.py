@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import tomli_w
 from filelock import FileLock, Timeout
 
 from tenfold.errors import BadInput
@@ -14,7 +13,7 @@ from tenfold.settings import Settings, differences, to_table
 from tenfold.storage import atomic, run_contents
 from tenfold.storage.completion import finished
 from tenfold.storage.environment import environment
-from tenfold.storage.run_folder import ENVIRONMENT, SETTINGS, RunFolder
+from tenfold.storage.run_folder import ENVIRONMENT, SETTINGS, RunFolder, settings_toml
 from tenfold.terminal import note
 
 
@@ -47,7 +46,7 @@ def hold(path: Path, settings: Settings, fresh: bool) -> Iterator[RunFolder]:
                     "use the same, give another --out, or start over with --fresh"
                 )
         else:
-            atomic.write(path / SETTINGS, tomli_w.dumps(to_table(settings)).encode())
+            atomic.write(path / SETTINGS, settings_toml(settings))
         run_contents.remove_leftovers(path)
         if finished(path) is None:
             run.write_json(ENVIRONMENT, environment())

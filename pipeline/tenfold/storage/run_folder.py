@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import dacite
+import tomli_w
 
 from tenfold.errors import BadInput
-from tenfold.settings import Settings, from_table
+from tenfold.settings import Settings, from_table, to_table
 from tenfold.storage import atomic
 from tenfold.storage.epoch_log import EpochLog
 
@@ -44,6 +45,8 @@ VALIDATION: Final = "answers.npz"  # probabilities of the validation digits
 DIVERGED: Final = "diverged.json"
 RATE_CUTS: Final = "rate_cuts.json"
 GRIDS: Final = "grids"  # one picture of generated digits per epoch
+
+PATHS: Final = "surrogateescape"  # how Python holds a path whose bytes are not UTF-8, so that it comes back as it was
 
 Record = TypeVar("Record")
 
@@ -93,8 +96,8 @@ class RunFolder:
     def read_json(self, name: str) -> Any:
         """The inverse of `write_json`. Raises BadInput where the file is missing or damaged."""
         try:
-            return json.loads((self.path / name).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+            return json.loads((self.path / name).read_text("utf-8", PATHS))
+        except (OSError, ValueError, RecursionError) as error:
             raise BadInput(
                 f"{self.path / name}: can't be read ({error}); "
                 "give the folder of a finished run, or repeat the `tenfold run` that wrote it"
@@ -108,10 +111,10 @@ class RunFolder:
         """What the run was asked to do. Raises BadInput where this is not the folder of a run."""
         path = self.path / SETTINGS
         try:
-            return from_table(tomllib.loads(path.read_text("utf-8")))
+            return from_table(tomllib.loads(path.read_text("utf-8", PATHS)))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BadInput(f"{self.path}: no {SETTINGS} in it, so not a run; give the folder of a run") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{path}: can't be read as settings ({error}); start over with --fresh") from error
 
 
@@ -133,4 +136,9 @@ def _as_float(value: Any) -> Any:
 
 def plain_json(value: Any) -> bytes:
     """A plain value as the bytes of a JSON file that people can read too."""
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode("utf-8", PATHS)
+
+
+def settings_toml(settings: Settings) -> bytes:
+    """Settings as the bytes of a TOML file."""
+    return tomli_w.dumps(to_table(settings)).encode("utf-8", PATHS)
