@@ -117,7 +117,7 @@ def test_the_tree_names_every_module_and_no_other() -> None:
                 named[package / name] = set(re.findall(r"(?:^|[,;:] )(\w+)(?=[,;:]|$| \()", text))
     for package in (ROOT / "pipeline/tenfold", ROOT / "export/tenfold_onnx"):
         for folder in (package, *(path.parent for path in package.glob("*/__init__.py"))):
-            modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__"}
+            modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
             assert named.get(folder, modules) == modules, folder
 
 
