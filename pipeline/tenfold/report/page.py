@@ -80,7 +80,8 @@ class FinishedRun:
     @classmethod
     def load(cls, folder: RunFolder) -> FinishedRun:
         """From a run's files. Raises BadInput where the run is unfinished, or one of its files is damaged."""
-        require_finished(folder.path)
+        for finished in (folder.path, folder.generator):
+            require_finished(finished)
         return cls(
             folder,
             folder.settings(),

@@ -96,7 +96,8 @@ def fit_generator_task(task: GeneratorTask, report: Report) -> None:
             "--cgan.lr, or --cgan.collapsed leave-out"
         )
     save_weights(task.folder / GENERATOR, generator)
-    running.finish([GENERATOR], variety=round(final_variety, 4))
+    grids = [str(path.relative_to(task.folder)) for path in sorted((task.folder / GRIDS).glob("epoch-*.png"))]
+    running.finish([GENERATOR, *grids], variety=round(final_variety, 4))
 
 
 def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
