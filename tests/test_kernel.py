@@ -13,8 +13,7 @@ from pathlib import Path
 import pytest
 from kaggle_server import HANG_S, Answer, Kaggle, error, reply, served
 
-from digit_recognizer import kernel as kernels
-from digit_recognizer import rows, submission
+from digit_recognizer import kernel_build, rows, submission
 from tenfold.cli import command_line
 from tenfold.sources import sample
 
@@ -133,7 +132,7 @@ def test_the_build_has_all_that_the_image_lacks(tmp_path: Path) -> None:
     wheels, kernel = tmp_path / "kernel-build" / "wheels", tmp_path / "kernel-build" / "kernel"
     names = {path.name.partition("-")[0].lower().replace("_", "-") for path in wheels.glob("*.whl")}
     assert {"tenfold", "cyclopts", "onnx", "onnxscript", "onnxruntime", "safetensors", "filelock", "tomli-w"} <= names
-    assert not names & set(kernels.PREINSTALLED)
+    assert not names & set(kernel_build.PREINSTALLED)
     assert (wheels / "settings.toml").read_text() == TINY
     metadata = json.loads((kernel / "kernel-metadata.json").read_text())
     assert metadata["id"] == "someone/tenfold-digit-recognizer" and metadata["enable_internet"] is False
