@@ -167,6 +167,9 @@ FAILURES = {
     "limit at the end": Failure(
         "CreateSubmission", error(400, "You have reached your daily limit of 5 submissions"), 6, "daily limit"
     ),
+    "allowance used up": Failure(
+        "CreateSubmission", error(400, "Your team has used its submission allowance (5 of 5)."), 6, "allowance"
+    ),
     "limit with 200": Failure(
         "CreateSubmission", answer({"message": "You have reached your daily limit"}), 6, "not sent"
     ),
