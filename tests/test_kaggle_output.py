@@ -12,7 +12,7 @@ from kaggle_server import Kaggle, reply, served
 from digit_recognizer import credentials
 from digit_recognizer.command import Result
 from digit_recognizer.control_characters import without_control_characters
-from digit_recognizer.failures import QUOTE_LENGTH, quote
+from digit_recognizer.failures import QUOTE_LENGTH, quote, refuses
 
 TWO_LINES = "first-line-0123456789\nsecond-line-abcdefghi"
 
@@ -88,3 +88,24 @@ def test_no_control_character_of_the_server_reaches_the_terminal(kaggle: Kaggle,
     assert "Not today" in refused.stderr and refused.stderr.count("\n") == 1
     for text in (listed.stdout, listed.stderr, refused.stdout, refused.stderr):
         assert not set(text) & set("\x1b\x07\x08\x9b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("result", "refused"),
+    [
+        (Result(0, "5 submissions remaining today.\nNot today", ""), True),
+        (Result(0, "5 submissions remaining today.\n", ""), False),
+        (Result(0, "a warning\n", ""), False),
+        (Result(0, "User cancelled operation\n", ""), False),
+        (Result(0, "Submission ref: 7\nThank you", ""), False),
+        (Result(1, "", "Could not submit to competition\n"), True),
+        (Result(1, "", "403 Client Error: Forbidden for url: http://x/CreateSubmission\n"), True),
+        (Result(1, "", "url: /api/v1/competitions.CompetitionApiService/StartSubmissionUpload (reset)\n"), True),
+        (Result(1, "", "url: /api/v1/competitions.CompetitionApiService/CreateSubmission (reset)\n"), False),
+        (Result(1, "", "daily limit\n\nThis is a problem on Kaggle's side, not with your command.\n"), False),
+        (Result(1, "", "Expecting value: line 1 column 1 (char 0)\n"), False),
+        (Result(None, "", "401 Unauthorized\n"), False),
+    ],
+)
+def test_only_a_clear_answer_is_a_refusal(result: Result, refused: bool) -> None:
+    assert refuses(result) == refused

@@ -195,9 +195,10 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow if FAILURES[case].slow else ()) for case in FAILURES]
-)
+CASES = [pytest.param(case, marks=pytest.mark.slow if FAILURES[case].slow else ()) for case in FAILURES]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_failure_is_reported_as_what_it_is(kaggle: Kaggle, home: Path, case: str) -> None:
     failure = FAILURES[case]
     kaggle.faults[failure.method] = failure.fault

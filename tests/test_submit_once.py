@@ -120,8 +120,11 @@ def kaggle_processes(home: Path) -> list[Path]:
     return found
 
 
+SIGNALS = [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-@pytest.mark.parametrize("signal_", [signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("signal_", SIGNALS)
 def test_the_command_ends_with_a_killed_parent(kaggle: Kaggle, home: Path, signal_: signal.Signals) -> None:
     kaggle.faults["PUT"] = hang
     process = start(kaggle, home)

@@ -11,9 +11,7 @@ from digit_recognizer.competition import PAGE
 
 SUCCESS: Final = "Successfully submitted"  # the command's words for an accepted submission
 SUBMISSION_NUMBER: Final = "Submission ref:"
-REMAINING: Final = re.compile(r"^-?\d+ submissions remaining today\.$", re.MULTILINE)
 SERVER_ERROR: Final = "This is a problem on Kaggle's side"  # HTTP's 5xx
-CANCELLED: Final = "User cancelled operation"  # which may come after the request
 # The command's words for an upload that failed before it asked Kaggle to take it, and for HTTP's 403, 404 and 429.
 REFUSALS: Final = (
     "Could not submit to competition",
@@ -77,9 +75,8 @@ def refuses(result: Result) -> bool:
     message = result.message()
     if result.code is None or any(phrase in message for phrase in (SUCCESS, SUBMISSION_NUMBER, SERVER_ERROR)):
         return False
-    if result.code == 0:  # Kaggle answered without accepting it; what it said is the last that the command printed
-        said = REMAINING.sub("", result.stdout).strip()
-        return bool(said) and said != CANCELLED
+    if result.code == 0:  # Kaggle answered without accepting it; the command prints its words last, and no newline
+        return bool(result.stdout.rpartition("\n")[2].strip())
     return failure_kind(result) != "other" or any(phrase in message for phrase in REFUSALS)
 
 
