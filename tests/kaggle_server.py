@@ -196,7 +196,7 @@ class Kaggle:
 
     def environment(self, home: Path) -> dict[str, str]:
         """The variables that make the real command talk to this server and to nothing else."""
-        cleared = ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "NO_PROXY", "no_proxy", "XDG_CONFIG_HOME")
+        cleared = ("KAGGLE_API_TOKEN", "KAGGLE_CONFIG_DIR", "NO_PROXY", "no_proxy", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
         kept = {key: value for key, value in os.environ.items() if key not in cleared}
         server = f"http://127.0.0.1:{self.port}"
         proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), server)

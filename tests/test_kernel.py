@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,7 @@ from pathlib import Path
 import pytest
 from kaggle_server import HANG_S, Answer, Kaggle, error, reply, served
 
-from digit_recognizer import kernel as kernels
-from digit_recognizer import rows, submission
+from digit_recognizer import kernel_build, rows, submission
 from tenfold.cli import command_line
 from tenfold.sources import sample
 
@@ -128,12 +128,14 @@ def test_a_missing_attachment_is_named(tmp_path: Path) -> None:
 def test_the_build_has_all_that_the_image_lacks(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(TINY)
     command = [sys.executable, "-m", "tenfold.cli", "kernel", "build", "--owner", "someone", "--config", "mine.toml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    for _ in range(2):  # the second replaces the first
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "kernel-build").iterdir()} == {"wheels", "kernel"}
     wheels, kernel = tmp_path / "kernel-build" / "wheels", tmp_path / "kernel-build" / "kernel"
     names = {path.name.partition("-")[0].lower().replace("_", "-") for path in wheels.glob("*.whl")}
     assert {"tenfold", "cyclopts", "onnx", "onnxscript", "onnxruntime", "safetensors", "filelock", "tomli-w"} <= names
-    assert not names & set(kernels.PREINSTALLED)
+    assert not names & set(kernel_build.PREINSTALLED)
     assert (wheels / "settings.toml").read_text() == TINY
     metadata = json.loads((kernel / "kernel-metadata.json").read_text())
     assert metadata["id"] == "someone/tenfold-digit-recognizer" and metadata["enable_internet"] is False
@@ -179,6 +181,95 @@ def test_a_failed_push_is_not_called_pushed(
     assert done.returncode == code, done.stdout + done.stderr
     assert message in done.stderr and done.stderr.count("\n") == 1
     assert "pushed: http" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("invalidCompetitionSources", "digit-recognizer"), ("invalidDatasetSources", "someone/tenfold-wheels")],
+)
+def test_a_kernel_without_its_sources_is_not_called_pushed(kaggle: Kaggle, built: Path, field: str, name: str) -> None:
+    saved = {"ref": "", "url": "http://localhost/code/someone/tenfold", "versionNumber": 1, field: [name]}
+    kaggle.faults["SaveKernel"] = lambda kaggle, request: reply(saved)
+    done = kaggle.call("kernel", "push", cwd=built)
+    assert done.returncode == 1 and "pushed: http" not in done.stdout
+    assert f"sources ['{name}']" in done.stderr and "accept the competition's rules" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+FOREIGN = {
+    "another folder wheels": "wheels/notes.txt",
+    "another folder kernel": "kernel/vmlinuz",
+    "another kernel": "kernel/kernel-metadata.json",
+    "a wheel alone": "wheels/tenfold-0.1.0-py3-none-any.whl",
+    "a file of that name": "kernel",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN.values(), ids=FOREIGN)
+def test_a_build_removes_nothing_that_no_build_wrote(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"id": "someone/another-kernel"}')
+    before = files_below(tmp_path)
+    with pytest.raises(kernel_build.BuildFailed, match=r"nothing was changed; move it away, or give another --out"):
+        kernel_build.build(tmp_path, "someone", None, ROOT, [], "3.12")
+    assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["wheels/mine.csv", "kernel/my_notes.md"])
+def test_a_build_refuses_a_file_among_its_own(built: Path, name: str) -> None:
+    out = built / "kernel-build"
+    (out / name).write_text("mine")
+    before = files_below(out)
+    with pytest.raises(kernel_build.BuildFailed, match=name):
+        kernel_build.build(out, "someone", None, ROOT, [], "3.12")
+    assert files_below(out) == before
+
+
+def test_a_folder_behind_a_link_is_refused(built: Path) -> None:
+    out = built / "kernel-build"
+    (out / "kernel").rename(built / "elsewhere")
+    (out / "kernel").symlink_to(built / "elsewhere")
+    with pytest.raises(kernel_build.BuildFailed, match="nothing was changed"):
+        kernel_build.build(out, "someone", None, ROOT, [], "3.12")
+    assert (built / "elsewhere" / "main.py").is_file()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A small project in place of this one, whose wheel is quickly built, and without the internet."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(SCRIPT.parent, folder / "kaggle" / "kernel")
+    backend = "import pathlib\ndef build_wheel(folder, *_):\n    name = 'tenfold-9-py3-none-any.whl'\n"
+    backend += "    (pathlib.Path(folder) / name).write_bytes(b'new')\n    return name\n"
+    (folder / "backend.py").write_text(backend)
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+    (folder / "pyproject.toml").write_text(system)
+    return folder
+
+
+def test_a_failed_build_leaves_the_earlier_one_whole(built: Path, checkout: Path) -> None:
+    (checkout / "backend.py").write_text("def build_wheel(folder, *_):\n    raise SystemExit(1)\n")
+    for out in (built / "kernel-build", built / "new"):
+        before = files_below(out)
+        with pytest.raises(kernel_build.BuildFailed, match="pip wheel failed"):
+            kernel_build.build(out, "someone", None, checkout, [], "3.12")
+        assert files_below(out) == before
+    assert {path.name for path in (built / "kernel-build").iterdir()} == {"wheels", "kernel"}
+    assert not (built / "new").exists()
+
+
+def test_a_swap_that_fails_leaves_the_earlier_build_whole(built: Path, tmp_path: Path) -> None:
+    out, staging = built / "kernel-build", tmp_path / "staging"
+    (staging / "wheels").mkdir(parents=True)  # and no kernel
+    before = files_below(out)
+    with pytest.raises(FileNotFoundError):
+        kernel_build._swap(staging, out / "wheels", out / "kernel")
+    assert files_below(out) == before
 
 
 def test_every_page_of_the_output_is_downloaded(kaggle: Kaggle, tmp_path: Path) -> None:

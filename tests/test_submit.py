@@ -101,7 +101,7 @@ def test_a_submission_is_sent_listed_and_scored(kaggle: Kaggle, home: Path) -> N
     (sent,) = kaggle.submissions
     (attempt,) = stored_attempts(home)
     assert str(attempt["id"]) in sent["description"] and "CV 0.99510" in sent["description"]
-    assert (attempt["state"], attempt["ref"], attempt["score"]) == ("submitted", "100", 0.9965)
+    assert (attempt["state"], attempt["ref"], attempt["score"]) == ("confirmed", "100", 0.9965)
 
 
 def test_an_attempt_is_stored_before_anything_is_sent(kaggle: Kaggle, home: Path) -> None:
@@ -113,7 +113,7 @@ def test_an_attempt_is_stored_before_anything_is_sent(kaggle: Kaggle, home: Path
 
     kaggle.faults["StartSubmissionUpload"] = look
     assert submit(kaggle, home, "--no-wait").returncode == 0
-    assert states == ["sending"]
+    assert states == ["handed over"]
 
 
 def test_a_submission_that_appears_late_is_found(kaggle: Kaggle, home: Path) -> None:
@@ -141,30 +141,34 @@ def answer(body: Any, code: int = 200, **headers: str) -> Answer:
 
 
 RULES = "You must accept this competition's rules before you'll be able to "
+UNKNOWN = "it may or may not have been sent"
 UPLOAD, CALL = {"--upload-s": 2.0}, {"--call-s": 2.0}
 FAILURES = {
     "upload 400": Failure("PUT", error(400, "bad"), 1, "not sent"),
     "upload 403": Failure("PUT", error(403, "expired"), 1, "not sent", slow=True),
     "upload 503": Failure("PUT", error(503, "busy"), 1, "not sent", slow=True),
-    "upload always reset": Failure("PUT", reset, 1, "not sent", limits=UPLOAD, slow=True),
-    "upload hangs": Failure("PUT", hang, 1, "not sent", limits=UPLOAD, slow=True),
+    "upload always reset": Failure("PUT", reset, 3, UNKNOWN, limits=UPLOAD, slow=True),
+    "upload hangs": Failure("PUT", hang, 3, UNKNOWN, limits=UPLOAD, slow=True),
     "start refused": Failure("StartSubmissionUpload", error(403, "Permission was denied"), 1, "not sent"),
     "start 429": Failure("StartSubmissionUpload", error(429, "Too many requests"), 1, "not sent", slow=True),
-    "start 500": Failure("StartSubmissionUpload", error(500, "oops"), 1, "not sent", slow=True),
+    "start 500": Failure("StartSubmissionUpload", error(500, "oops"), 3, UNKNOWN, slow=True),
     "start reset": Failure("StartSubmissionUpload", reset, 1, "not sent", slow=True),
-    "start hangs": Failure("StartSubmissionUpload", hang, 1, "not sent", limits=UPLOAD, slow=True),
-    "start is a web page": Failure("StartSubmissionUpload", web_page, 1, "not sent", slow=True),
+    "start hangs": Failure("StartSubmissionUpload", hang, 3, UNKNOWN, limits=UPLOAD, slow=True),
+    "start is a web page": Failure("StartSubmissionUpload", web_page, 3, UNKNOWN, slow=True),
     "start 401": Failure("StartSubmissionUpload", error(401, "Unauthenticated"), 4, "credentials were refused"),
     "rules": Failure("StartSubmissionUpload", error(403, RULES + "submit"), 5, "kaggle.com/competitions/digit-recog"),
     "refusal with 200": Failure("CreateSubmission", answer({"message": "Not today"}), 1, "Not today"),
-    "nothing with 200": Failure("CreateSubmission", answer({}), 1, "not sent", slow=True),
+    "nothing with 200": Failure("CreateSubmission", answer({}), 3, UNKNOWN, slow=True),
     "false success": Failure(
         "CreateSubmission", answer({"message": "Successfully submitted to X", "ref": 7}), 3, "may or may not"
     ),
-    "create 500": Failure("CreateSubmission", error(500, "oops"), 1, "not sent", slow=True),
-    "create hangs": Failure("CreateSubmission", hang, 1, "not sent", limits=UPLOAD),
+    "create 500": Failure("CreateSubmission", error(500, "oops"), 3, UNKNOWN, slow=True),
+    "create hangs": Failure("CreateSubmission", hang, 3, UNKNOWN, limits=UPLOAD),
     "limit at the end": Failure(
         "CreateSubmission", error(400, "You have reached your daily limit of 5 submissions"), 6, "daily limit"
+    ),
+    "allowance used up": Failure(
+        "CreateSubmission", error(400, "Your team has used its submission allowance (5 of 5)."), 6, "allowance"
     ),
     "limit with 200": Failure(
         "CreateSubmission", answer({"message": "You have reached your daily limit"}), 6, "not sent"
@@ -191,9 +195,10 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow if FAILURES[case].slow else ()) for case in FAILURES]
-)
+CASES = [pytest.param(case, marks=pytest.mark.slow if FAILURES[case].slow else ()) for case in FAILURES]
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_a_failure_is_reported_as_what_it_is(kaggle: Kaggle, home: Path, case: str) -> None:
     failure = FAILURES[case]
     kaggle.faults[failure.method] = failure.fault
@@ -216,7 +221,7 @@ def test_an_unconfirmed_submission_is_found_by_the_next_try(kaggle: Kaggle, home
     again = submit(kaggle, home)
     assert again.returncode == 0 and "not sent again" in again.stdout and "score: 0.99650" in again.stdout
     assert len(kaggle.submissions) == 1
-    assert [attempt["state"] for attempt in stored_attempts(home)] == ["submitted"]
+    assert [attempt["state"] for attempt in stored_attempts(home)] == ["confirmed"]
 
 
 def start(kaggle: Kaggle, home: Path) -> subprocess.Popen[str]:
@@ -349,7 +354,7 @@ def test_no_submissions_give_one_line(kaggle: Kaggle, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "fault", "message", "accepted"),
     [
-        ("PUT", hang, "stopped; it was not sent", 0),
+        ("PUT", hang, UNKNOWN, 0),
         ("CreateSubmission", accept_then(hang), "stopped; it was submitted as 100", 1),
     ],
     ids=["before", "after"],
@@ -363,7 +368,7 @@ def test_ctrl_c_says_whether_it_was_sent(
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
-    assert stderr == f"tenfold: {message}\n"
+    assert stderr.startswith(f"tenfold: {message}") and stderr.count("\n") == 1
     assert len(kaggle.submissions) == accepted
 
 
@@ -384,7 +389,7 @@ def test_two_processes_in_one_folder_send_once(kaggle: Kaggle, home: Path) -> No
     process = start(kaggle, home)
     wait_until(lambda: "PUT" in kaggle.requests)
     second = submit(kaggle, home)
-    assert second.returncode == 2 and "another `tenfold submit` is running there" in second.stderr
+    assert second.returncode == 2 and "another `tenfold submit` is sending the same content" in second.stderr
     kaggle.over.set()
     process.communicate(timeout=HANG_S)
     assert len(kaggle.submissions) <= 1

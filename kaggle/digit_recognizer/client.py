@@ -1,7 +1,8 @@
 """Submissions: send one, list them, wait for a score, through the `kaggle` command. Never a false "submitted".
 
-A submission counts as sent only once it is in the account's list, found by an id that only this attempt has.
-The list is read whatever the command printed and however it ended.
+A submission counts as confirmed only once it is in the account's list, found by an id that only this attempt has.
+The list is read whatever the command printed and however it ended. An attempt counts as refused only if Kaggle or the
+command said so; that it is missing from the list proves nothing, since the list may lag and the server may be slow.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from typing import Final, Literal
 
 from digit_recognizer.command import Result, call
 from digit_recognizer.competition import DAILY_SUBMISSIONS, SLUG
-from digit_recognizer.failures import MESSAGE_LENGTH, SUCCESS, KaggleFailed, Kind, failure, failure_kind
+from digit_recognizer.failures import KaggleFailed, Kind, failure, failure_kind, quote, refuses, says_success
 from digit_recognizer.limits import Limits
 
 PAGE_SIZE: Final = 200  # submissions per request
 
-Outcome = Literal["submitted", "not sent", "unknown"]
+Outcome = Literal["confirmed", "refused", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Sent:
     submission: Submission | None  # as listed, if it is
     failed: bool  # whether the command reported no success
     kind: Kind  # of that failure
-    message: str  # the command's own, cut short
+    message: str  # the command's own, its end
     interrupted: bool  # by Ctrl-C
 
 
@@ -110,32 +111,27 @@ def send(path: Path, id_: str, note: str, limits: Limits) -> Sent:
         result = call("competitions", "submit", SLUG, "-f", str(path), "-m", f"{note} [{id_}]", limit_s=limits.upload_s)
     except KeyboardInterrupt:
         result, interrupted = Result(None, "", ""), True
-    success = result.code == 0 and SUCCESS in result.stdout
-    kind, message = failure_kind(result), result.message()[:MESSAGE_LENGTH]
+    message = quote(result)
     if interrupted:
         message = "interrupted"
     elif result.code is None:
         message = f"no answer within {limits.upload_s:g} s"
-    refused = kind != "other" or "Could not submit to competition" in result.message()
-    submission, listed = wait_until_listed(id_, limits)
-    outcome: Outcome = "unknown"
-    if submission:
-        outcome = "submitted"
-    elif refused or (listed and not success):
-        outcome = "not sent"
-    return Sent(outcome, submission, not success, kind, message, interrupted)
+    refused = refuses(result)
+    submission = wait_until_listed(id_, limits, once=refused)
+    outcome: Outcome = "confirmed" if submission else "refused" if refused else "unknown"
+    return Sent(outcome, submission, not says_success(result), failure_kind(result), message, interrupted)
 
 
-def wait_until_listed(id_: str, limits: Limits) -> tuple[Submission | None, bool]:
-    """Poll the list for at most `appear_s`: the attempt, if it is there, and whether the last request succeeded."""
+def wait_until_listed(id_: str, limits: Limits, once: bool = False) -> Submission | None:
+    """Poll the list until the attempt is in it, for at most `appear_s`, or `once`. None where it is not."""
     end = time.monotonic() + limits.appear_s
     while True:
         try:
-            submission, listed = find(list_submissions(limits.call_s), id_), True
+            submission = find(list_submissions(limits.call_s), id_)
         except KaggleFailed:
-            submission, listed = None, False
-        if submission or time.monotonic() + limits.poll_s > end:
-            return submission, listed
+            submission = None
+        if submission or once or time.monotonic() + limits.poll_s > end:
+            return submission
         time.sleep(limits.poll_s)
 
 

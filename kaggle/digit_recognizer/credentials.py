@@ -5,16 +5,22 @@ They are never printed, logged, stored, or put on a command line; only the comma
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+
+from digit_recognizer.control_characters import without_control_characters
 
 GET_TOKEN: Final = (
     "make a token at https://www.kaggle.com/settings (API), and put it in ~/.kaggle/access_token or KAGGLE_API_TOKEN"
 )
 REDACTED: Final = "[hidden]"
 MIN_LENGTH: Final = 6  # characters; hiding shorter secrets would garble ordinary words
+HEADER: Final = re.compile(r"(?<=['\"])(Bearer|Basic) [^'\"]*")  # quoted, as in an error about it
 
 
 def present() -> bool:
@@ -23,11 +29,25 @@ def present() -> bool:
 
 
 def redacted(text: str) -> str:
-    """`text` without any credential that occurs in it."""
-    for secret in sorted(_secrets(), key=len, reverse=True):
-        if len(secret) >= MIN_LENGTH:
-            text = text.replace(secret, REDACTED)
-    return text
+    """`text` without any credential that occurs in it, as it is or in a form in which Python prints it."""
+    forms = {form for secret in _secrets() for form in _printed_forms(secret) if len(form) >= MIN_LENGTH}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, REDACTED)
+    return HEADER.sub(rf"\1 {REDACTED}", text)
+
+
+def _printed_forms(secret: str) -> Iterator[str]:
+    """`secret` and each of its lines: plain, in the quotes of a str, of bytes or of JSON, and in a Basic header."""
+    account = os.environ.get("KAGGLE_USERNAME", "")
+    for part in (secret, *secret.splitlines()):
+        for plain in (part, part.strip(), without_control_characters(part)):
+            yield plain
+            yield repr(plain)[1:-1]
+            yield json.dumps(plain)[1:-1]
+            for encoding in ("utf-8", "latin-1"):
+                data = plain.encode(encoding, errors="replace")
+                yield repr(data)[2:-1]
+                yield base64.b64encode(f"{account}:".encode() + data).decode()
 
 
 def _secrets() -> set[str]:

@@ -1,79 +1,22 @@
-"""The pipeline on Kaggle's own machines: build what to push there, push it, ask for its status and its output.
-
-Two folders are pushed: a data set of wheels and settings, and a script kernel that installs and runs them.
-"""
+"""The pipeline on Kaggle's own machines: push what `kernel_build` wrote, ask for its status and its output."""
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from digit_recognizer.command import call
-from digit_recognizer.competition import SLUG
+from digit_recognizer.competition import PAGE
 from digit_recognizer.failures import KaggleFailed, failure
+from digit_recognizer.kernel_build import DATASET_METADATA, KERNEL, METADATA, WHEELS, BuildFailed
 from digit_recognizer.limits import Limits
 
-KERNEL: Final = "tenfold-digit-recognizer"
-WHEELS: Final = "tenfold-wheels"
-METADATA: Final = "kernel-metadata.json"
-DATASET_METADATA: Final = "dataset-metadata.json"
-# In Kaggle's image already, and too large to upload.
-PREINSTALLED: Final = ("torch", "torchvision", "pandas", "scikit-learn", "scipy", "numpy", "pillow", "matplotlib")
-PLATFORMS: Final = (*(f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 17)), "manylinux2014_x86_64")
-
-
-class BuildFailed(RuntimeError):
-    """The folders could not be built; the message says why."""
-
-
-def account_name(limit_s: float) -> str:
-    """The name of the Kaggle account. Raises KaggleFailed where there are no credentials."""
-    result = call("config", "view", limit_s=limit_s)
-    name = re.search(r"^- username: (\S+)$", result.stdout, re.MULTILINE)
-    if not name or name[1] == "None":
-        raise failure(result, "the account's name could not be read", limit_s)
-    return name[1]
-
-
-def build(
-    out: Path, owner: str, settings: bytes | None, checkout: Path, requirements: Sequence[str], python: str
-) -> None:
-    """Write `out`/wheels and `out`/kernel anew, for the account `owner` and Kaggle's Python `python` ("3.12").
-
-    `settings` is the settings.toml that overrides the kernel's preset, `checkout` this project's source folder,
-    `requirements` what is downloaded as wheels. Raises BuildFailed.
-    """
-    source = checkout / "kaggle" / "kernel"
-    if not (source / METADATA).is_file() or not (checkout / "pyproject.toml").is_file():
-        raise BuildFailed(f"{checkout}: is not a checkout of tenfold, which a kernel needs; clone the repository")
-    wheels, kernel = out / "wheels", out / "kernel"
-    for folder in (wheels, kernel):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-    _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(checkout))
-    platforms = [part for platform in PLATFORMS for part in ("--platform", platform)]
-    target = ["--only-binary", ":all:", "--implementation", "cp", "--python-version", python, *platforms]
-    _pip("download", *target, "--dest", str(wheels), *requirements)
-    for wheel in wheels.glob("*.whl"):
-        if wheel.name.partition("-")[0].lower().replace("_", "-") in PREINSTALLED:
-            wheel.unlink()
-    if settings is not None:
-        (wheels / "settings.toml").write_bytes(settings)
-    _write(
-        wheels / DATASET_METADATA,
-        {"title": "tenfold wheels", "id": f"{owner}/{WHEELS}", "licenses": [{"name": "other"}]},
-    )
-    shutil.copyfile(source / "main.py", kernel / "main.py")
-    metadata = json.loads((source / METADATA).read_text("utf-8"))
-    changes = {"id": f"{owner}/{KERNEL}", "competition_sources": [SLUG], "dataset_sources": [f"{owner}/{WHEELS}"]}
-    _write(kernel / METADATA, metadata | changes)
+# The command's words for a source that Kaggle left out of the kernel, which it saves and starts all the same.
+LEFT_OUT: Final = re.compile(r"The following are not valid (.+?) and could not\s+be added to the kernel: (.+)")
 
 
 def push(out: Path, limits: Limits, tell: Callable[[str], None]) -> str:
@@ -84,7 +27,7 @@ def push(out: Path, limits: Limits, tell: Callable[[str], None]) -> str:
     wheels, kernel = out / "wheels", out / "kernel"
     try:
         owner = json.loads((kernel / METADATA).read_text("utf-8"))["id"].partition("/")[0]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise BuildFailed(f"{out}: has no kernel to push; `tenfold kernel build` makes it") from error
     dataset = f"{owner}/{WHEELS}"
     _push_dataset(wheels, dataset, limits)
@@ -100,6 +43,13 @@ def push(out: Path, limits: Limits, tell: Callable[[str], None]) -> str:
     pushed = re.search(r"successfully pushed.*?(https?://\S+)", result.stdout, re.DOTALL)
     if result.code != 0 or not pushed:
         raise failure(result, "the kernel was not pushed", limits.upload_s)
+    left_out = [f"{what} {names}" for what, names in LEFT_OUT.findall(result.stdout)]
+    if left_out:
+        raise KaggleFailed(
+            "other",
+            f"Kaggle started the kernel without what it needs, {', '.join(left_out)}; accept the competition's rules "
+            f"({PAGE}/rules), see that the data set is yours, and push again",
+        )
     return pushed[1]
 
 
@@ -137,15 +87,3 @@ def _push_dataset(wheels: Path, dataset: str, limits: Limits) -> None:
     expected = sum(1 for path in wheels.iterdir() if path.name != DATASET_METADATA)
     if result.code != 0 or "is being created" not in result.stdout or arrived != expected:
         raise failure(result, f"the data set {dataset} was not pushed", limits.upload_s)
-
-
-def _pip(*arguments: str) -> None:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments, "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BuildFailed(f"pip {arguments[0]} failed: {last}")
-
-
-def _write(path: Path, table: dict[str, Any]) -> None:
-    path.write_text(json.dumps(table, indent=2) + "\n", "utf-8")

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Group, Parameter
 
 from digit_recognizer.command import NotInstalled
 from digit_recognizer.failures import KaggleFailed
-from digit_recognizer.kernel import BuildFailed
+from digit_recognizer.kernel_build import BuildFailed
 from digit_recognizer.limits import BadLimit
 from digit_recognizer.rows import DamagedFile
 from tenfold.cli.app import app

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cyclopts import App
 
+from digit_recognizer.account import account_name
 from digit_recognizer.limits import Limits
 from tenfold.cli.run import read_settings
 
@@ -24,20 +25,20 @@ def build(*, config: Path | None = None, out: Path = OUT, owner: str | None = No
     config
         TOML file of settings, such as [fit] and [cgan], which override the preset best.
     out
-        Where to write the folders.
+        Where to write the folders. Those of an earlier build are replaced; anything else is refused.
     owner
         Name of the Kaggle account; by default the kaggle command's.
     python
         Kaggle's Python version, for which wheels are downloaded.
     """
-    from digit_recognizer import kernel as kernels
+    from digit_recognizer import kernel_build
 
     settings = None
     if config:
         read_settings(config)  # refuse a wrong file before anything is pushed
         settings = config.read_bytes()
-    account = owner or kernels.account_name(Limits().call_s)
-    kernels.build(out, account, settings, Path(__file__).resolve().parents[3], _requirements(), python)
+    account = owner or account_name(Limits().call_s)
+    kernel_build.build(out, account, settings, Path(__file__).resolve().parents[3], _requirements(), python)
     count = len(list((out / "wheels").glob("*.whl")))
     print(f"built {out}: {count} wheels and the kernel of {account}; `tenfold kernel push` sends them")
 
@@ -68,7 +69,7 @@ def status(*, owner: str | None = None) -> None:
     from digit_recognizer import kernel as kernels
 
     limit_s = Limits().call_s
-    print(kernels.status(owner or kernels.account_name(limit_s), limit_s))
+    print(kernels.status(owner or account_name(limit_s), limit_s))
 
 
 @kernel.command
@@ -85,13 +86,13 @@ def output(*, out: Path = Path("runs/kernel"), owner: str | None = None) -> None
     from digit_recognizer import kernel as kernels
 
     limits = Limits()
-    files = kernels.output(owner or kernels.account_name(limits.call_s), out, limits.score_s)
+    files = kernels.output(owner or account_name(limits.call_s), out, limits.score_s)
     print(f"downloaded {len(files)} files into {out}; `tenfold submit {out}` submits its submission.csv")
 
 
 def _requirements() -> list[str]:
     """The requirements of training that Kaggle's image lacks."""
-    from digit_recognizer.kernel import PREINSTALLED
+    from digit_recognizer.kernel_build import PREINSTALLED
 
     lines = [line.partition(";") for line in requires("tenfold") or []]
     training = [line.strip() for line, _, marker in lines if "extra" not in marker or "train" in marker]

@@ -22,15 +22,15 @@ def submit(
 
     It uses the kaggle command, and checks that the submission arrived.
 
-    Exit codes: 0 submitted and seen in the list, 1 not sent, 2 bad input, 3 unknown whether it was sent,
-    4 credentials missing or refused, 5 rules not accepted, 6 no submission left today, 130 interrupted.
+    Exit codes: 0 submitted and seen in the list, 1 not sent, 2 bad input or sent before, 3 unknown whether it was
+    sent, 4 credentials missing or refused, 5 rules not accepted, 6 no submission left today, 130 interrupted.
 
     Parameters
     ----------
     path
         A run's folder or a submission.csv; by default the newest run on Kaggle's files under runs/.
     again
-        Send the file even if it was sent before.
+        Send the file even if it was sent before, or may have been.
     no_wait
         Do not wait for the score.
     """

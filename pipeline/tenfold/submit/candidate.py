@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from digit_recognizer import client, competition, submission
 from tenfold.errors import BadInput
+from tenfold.storage.completion import DONE, require_finished
 from tenfold.storage.run_folder import METRICS, SUBMISSION
 
 NOTE_LENGTH: Final = 200  # characters of a description, before the attempt's id
@@ -51,6 +52,8 @@ def find_candidate(path: Path | None) -> Candidate:
     Raises BadInput or DamagedFile where there is none, or where the competition would not accept it.
     """
     file = _newest() if path is None else path / SUBMISSION if path.is_dir() else path
+    if file.name == SUBMISSION and (file.parent / DONE).exists():
+        require_finished(file.parent, "repeat that run; to submit a file of your own, give it another name")
     rows = len(submission.read(file))
     if rows != competition.TEST_ROWS:
         raise BadInput(

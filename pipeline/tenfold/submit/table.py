@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from digit_recognizer.client import Submission
-from tenfold.submit.ledger import LEDGER, Attempt, Ledger
+from tenfold.submit.attempt import Attempt
+from tenfold.submit.ledger import LEDGER, Ledger
 
 COLUMNS: Final = ("date", "submission", "run", "CV", "offline", "score", "status")
 
