@@ -57,3 +57,11 @@ def test_a_flipped_bit_is_named_or_changes_nothing(
         if name == LOG and code == 0:
             continue  # a log is never fatal, and its curves may differ
         assert (code, text, files) == expected or (code == 2 and re.search(r"\brun\b", text)), (name, text)
+
+
+def test_a_damaged_submission_is_not_sent(finished_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    labels = (run / "submission.csv").read_text()
+    (run / "submission.csv").write_text(labels[:-2] + ("1\n" if labels[-2] != "1" else "2\n"))
+    done = in_process("submit", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "run/submission.csv: was changed or damaged" in one_sentence(done.stderr)
