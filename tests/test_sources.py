@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import socket
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +17,8 @@ import numpy.typing as npt
 import pytest
 import torch
 from conftest import few_digits
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from digit_recognizer import competition
 from digit_recognizer.rows import DamagedFile, render
@@ -216,6 +219,13 @@ def test_missing_kaggle_files_are_refused_with_their_address(folder: Path) -> No
         load_sources(Data(source="kaggle", data=folder))
 
 
+@pytest.fixture
+def whole_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small test.csv counts as the competition's whole one."""
+    monkeypatch.setattr(competition, "TEST_IMAGES_SHA256", TEST.images_sha256())
+
+
+@pytest.mark.usefixtures("whole_test")
 def test_kaggles_files_are_loaded_with_mnist_beside_them(folder: Path) -> None:
     sources = load_sources(Data(source="kaggle", data=with_mnist(with_kaggle(folder), UNPACKED)))
     assert same(sources.train, TRAIN) and np.array_equal(sources.test.images, TEST.images)
@@ -227,6 +237,65 @@ def test_kaggles_files_are_loaded_with_mnist_beside_them(folder: Path) -> None:
     ]
     (note,) = sources.notes
     assert "has 20 + 10 rows" in note and "42,000 + 28,000" in note
+
+
+def write_test_csv(folder: Path, images: npt.NDArray[np.uint8]) -> None:
+    (folder / competition.TEST).write_bytes(render(images))
+
+
+@pytest.mark.usefixtures("whole_test")
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 9), min_size=1, max_size=12) | st.permutations(range(10)))
+def test_mnist_trains_nothing_unless_the_test_set_is_whole(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[int]
+) -> None:
+    """Any part of the test set, any row twice, any order: only the whole set, in any order, lets MNIST add rows."""
+    folder = with_mnist(with_kaggle(tmp_path_factory.mktemp("data")), UNPACKED)
+    write_test_csv(folder, TEST.images[rows])
+    sources = load_sources(Data(source="kaggle", data=folder))
+    kept, record = guard(sources.train, sources.extra, sources.test, "honest")
+    assert record.honest and not np.isin(kept.keys(), TEST.keys()).any()
+    assert (sources.extra is not None) == (sorted(rows) == list(range(10)))
+    assert any("MNIST has the others" in note for note in sources.notes) == (sources.extra is None)
+    assert np.isin(sources.test.keys(), reference_digits(Data(source="kaggle", data=folder)).keys()).all()
+
+
+@pytest.mark.usefixtures("whole_test")
+def test_other_test_images_get_nothing_from_mnist(folder: Path) -> None:
+    with_mnist(with_kaggle(folder), UNPACKED)
+    write_test_csv(folder, few_digits(10, seed=7).images)
+    sources = load_sources(Data(source="kaggle", data=folder))
+    assert sources.extra is None and "does not have all of the competition's 28,000 test images" in sources.notes[-1]
+
+
+def test_an_allowed_overlap_takes_mnist_whatever_the_test_set(folder: Path) -> None:
+    data = Data(source="kaggle", data=with_mnist(with_kaggle(folder), UNPACKED), overlap="allow")
+    sources = load_sources(data)
+    assert sources.extra is not None and same(sources.extra, ALL)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("rows", [100, 27_999])
+def test_a_cut_test_file_trains_on_none_of_the_rest(real_data: Path, own_cache: Path, folder: Path, rows: int) -> None:
+    """The fault: with test.csv cut to 100 rows, MNIST added 27,900 rows, the other test images."""
+    with zipfile.ZipFile(real_data / competition.ARCHIVE) as archive:
+        (folder / competition.TRAIN).write_bytes(b"".join(archive.open(competition.TRAIN).readlines()[:2000]))
+        (folder / competition.TEST).write_bytes(b"".join(archive.open(competition.TEST).readlines()[: rows + 1]))
+    (folder / "MNIST").symlink_to(real_data / "MNIST")
+    sources = load_sources(Data(source="kaggle", data=folder))
+    kept, record = guard(sources.train, sources.extra, sources.test, "honest")
+    whole = load_sources(Data(source="kaggle", data=real_data)).test
+    assert (record.added, len(kept)) == (0, 1999) and not np.isin(kept.keys(), whole.keys()).any()
+
+
+@pytest.mark.real
+def test_the_whole_test_file_counts_in_any_order(real_data: Path, own_cache: Path) -> None:
+    test = load_sources(Data(source="kaggle", data=real_data)).test
+    assert test.images_sha256() == competition.TEST_IMAGES_SHA256 and len(test) == competition.TEST_ROWS
+    assert test.take(np.random.default_rng(0).permutation(len(test))).images_sha256() == test.images_sha256()
+    changed = test.images.copy()
+    changed[-1, 27, 27] ^= 1
+    assert Digits.of("changed", changed, None).images_sha256() != test.images_sha256()
 
 
 def test_a_note_says_that_mnist_is_missing(folder: Path) -> None:
@@ -274,7 +343,7 @@ def test_old_torch_files_beside_the_raw_ones_are_ignored(folder: Path) -> None:
     assert same(mnist.all_of(folder, download=False), ALL)
 
 
-@pytest.mark.usefixtures("small_archives")
+@pytest.mark.usefixtures("small_archives", "whole_test")
 def test_archives_are_unpacked_in_the_cache(folder: Path, home: Path) -> None:
     before = listing(with_mnist(with_kaggle(folder), ARCHIVES))
     sources = load_sources(Data(source="kaggle", data=folder))

@@ -21,7 +21,7 @@ class Sources:
 
     train: Digits  # labelled
     test: Digits  # never labelled
-    extra: Digits | None  # further labelled digits for the overlap guard; they may occur in train and test
+    extra: Digits | None  # further labelled digits for the overlap guard; they may occur in train and in this test
     notes: tuple[str, ...]  # to print
 
 
@@ -62,6 +62,13 @@ def load_sources(data: Data) -> Sources:
         except BadInput as reason:
             extra = None
             notes.append(f"note: training on Kaggle's rows alone, and no offline test score. {reason}")
+        # MNIST has the labels of all the competition's test images, so it may add only to what is whole.
+        if extra and data.overlap == "honest" and test.images_sha256() != competition.TEST_IMAGES_SHA256:
+            extra = None
+            notes.append(
+                f"note: training on Kaggle's rows alone, since {path} does not have all of the competition's "
+                f"{competition.TEST_ROWS:,} test images, and MNIST has the others with their labels"
+            )
         return Sources(train, test, extra, tuple(notes))
     if data.source == "mnist":
         train, test = mnist.load(_folder(data.data), download=True)
