@@ -21,8 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from digit_recognizer import competition
+from digit_recognizer.damage import DamagedFile
 from digit_recognizer.files import read_digits
-from digit_recognizer.rows import DamagedFile, render
+from digit_recognizer.rows import render
 from tenfold.data.digits import Digits, joined
 from tenfold.data.overlap import guard
 from tenfold.errors import BadInput

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from digit_recognizer import competition, files
+from digit_recognizer import competition, files, locate
 from tenfold.data.digits import Digits, joined
 from tenfold.errors import BadInput
 from tenfold.settings import Data
@@ -30,7 +30,7 @@ def resolve_source(data: Data) -> tuple[Data, str]:
     if data.source != "auto":
         return data, f"source: {data.source}, as requested"
     folder = data.data
-    if files.find(folder) is not None:
+    if locate.find(folder) is not None:
         return replace(data, source="kaggle"), f"source: kaggle, since {folder} holds the competition's files"
     if mnist.present(folder):
         line = (
@@ -92,7 +92,7 @@ def _folder(path: Path) -> Path:
 
 
 def _kaggle_path(folder: Path) -> Path:
-    path = files.find(folder)
+    path = locate.find(folder)
     if path is None:
         raise BadInput(f"{folder}: holds neither {competition.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
     return path
