@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from digit_recognizer.damage import DamagedFile
 from digit_recognizer.files import read_digits
-from digit_recognizer.rows import DamagedFile, Parsed, column_names, read_csv, read_rows, render
+from digit_recognizer.lines import MOST_BLANK_LINES
+from digit_recognizer.rows import Parsed, column_names, read_csv, read_rows, render
 
 ROWS = 6
 NAMES = column_names(has_label=True)
@@ -62,6 +64,11 @@ def swapped(cells: list[str]) -> list[str]:
     return [*cells[:3], cells[4], cells[3], *cells[5:]]
 
 
+def transposed(content: bytes) -> bytes:
+    rows = [line.split(b",") for line in content.splitlines()]
+    return b"\n".join(b",".join(column) for column in zip(*rows, strict=True)) + b"\n"
+
+
 def zipped(content: bytes) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -101,11 +108,20 @@ DAMAGED_WHOLLY = {
     "no header": ("\n".join([*BODY, ""]).encode(), " line 1: must be the header, got numbers", "start the file with"),
     "web page": (b"<!DOCTYPE html>\n<html><title>Login</title></html>\n", ": is a web page", "while logged in"),
     "web page after a BOM and blank lines": (b"\xef\xbb\xbf\r\n <html></html>\n", ": is a web page", "while logged in"),
-    "refusal in JSON": (b'{"code":403,"message":"Forbidden"}\n', " line 1: column 1 must be", NAMES_AND_ORDER),
+    "refusal in JSON": (b'{"code":403,"message":"Forbidden"}\n', ": is JSON", "while logged in"),
+    "a comment first": (b"# digits\n" + PLAIN, " line 1: must be the header, got a comment", "start the file"),
+    "transposed": (transposed(PLAIN), " line 1: has numbers for names, as a transposed", "one row per digit, and"),
+    "transposed, with row numbers": (
+        b",0,1,2,3,4,5\n" + transposed(PLAIN),
+        " line 1: has numbers for names, as a transposed",
+        "write one row per digit, and start the file with",
+    ),
+    "sep=;": (b"sep=;\n" + PLAIN.replace(b",", b";"), " line 1: must be separated by commas", "with commas"),
+    "sep=, alone": (b"sep=,\n", " line 2: must be the header, got a blank line", "start the file with"),
     "zip": (zipped(PLAIN), ": is a zip archive", "unpack it"),
-    "gzip": (gzip.compress(PLAIN, mtime=0), ": line 1 has NUL bytes", AGAIN),
+    "gzip": (gzip.compress(PLAIN, mtime=0), ": is a gzip archive, not a CSV", "unpack it"),
     "NUL bytes": (bytes(5000), ": line 1 has NUL bytes", AGAIN),
-    "UTF-16": (PLAIN.decode().encode("utf-16"), ": line 1 has NUL bytes", AGAIN),
+    "UTF-16": (PLAIN.decode().encode("utf-16"), ": is text in UTF-16", "save it as UTF-8"),
     "one endless line": (b"x" * 100_000, " line 1: column 1 must be 'pixel0', got 'xxxx", NAMES_AND_ORDER),
     "semicolons": (PLAIN.replace(b",", b";"), " line 1: must be separated by commas", "save the file with commas"),
     "tabs": (PLAIN.replace(b",", b"\t"), " line 1: must be separated by commas", "save the file with commas"),
@@ -136,8 +152,8 @@ DAMAGED_COLUMNS = {
         "remove one of the two",
     ),
     "renamed": (
-        with_header(lambda cells: [*cells[:9], "Pixel8", *cells[10:]]),
-        "10 must be 'pixel8', got 'Pixel8'",
+        with_header(lambda cells: [*cells[:9], "Pixel 8", *cells[10:]]),
+        "10 must be 'pixel8', got 'Pixel 8'",
         NAMES_AND_ORDER,
     ),
     "renamed label": (
@@ -258,7 +274,19 @@ def test_a_damaged_label_is_named_by_line_and_column(tmp_path: Path, label: str)
 
 def test_an_endless_number_is_refused(tmp_path: Path) -> None:
     message = error_of(tmp_path / "digits.csv", with_cell(4, "pixel4", "9" * 200_000))
-    assert message.startswith(" line 4: cannot be split into values") and message.endswith("correct it")
+    assert message.startswith(" line 4: is longer than 32,768 bytes") and message.endswith("download it again")
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \t\r\n"])
+def test_a_file_of_blank_lines_is_refused(tmp_path: Path, blank: bytes) -> None:
+    message = error_of(tmp_path / "digits.csv", PLAIN + 10 * MOST_BLANK_LINES * blank)
+    assert message == f" line {ROWS + 1 + MOST_BLANK_LINES + 1}: is one of too many blank lines; remove them"
+
+
+def test_a_nul_far_down_is_named(tmp_path: Path, long_file: bytes) -> None:
+    """pandas 2 reads 7 NUL 7 as 7."""
+    message = error_of(tmp_path / "digits.csv", with_cell(2050, "pixel5", b"7\x007", long_file))
+    assert message == " line 2050, column 'pixel5': must be an integer 0..255, got '7\\x007'; correct it"
 
 
 @pytest.fixture(scope="module")
@@ -298,6 +326,13 @@ VALID = {
     "many trailing blank lines": PLAIN + b"\r\n \n\n" * 3,
     "255.0": b",".join(b"255.0" if cell == b"255" else cell for cell in PLAIN.split(b",")),
     "every value with .0": each_line(lambda cells, number: [f"{cell}.0" for cell in cells] if number else cells),
+    "Label with a capital": PLAIN.replace(b"label", b"Label", 1),
+    "capitals": with_header(lambda cells: [cell.upper() for cell in cells]),
+    "Excel's sep=,": b"sep=,\r\n" + PLAIN,
+    "Excel's sep=, after a BOM, quoted": b'\xef\xbb\xbf"sep=,"\n' + PLAIN,
+    "digits as NumPy writes them": each_line(
+        lambda cells, n: [f"{float(cell):.18e}" for cell in cells] if n else cells
+    ),
     "spaces around values": each_line(lambda cells, _: [f" {cell} " for cell in cells]),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digit_recognizer import submission
-from digit_recognizer.rows import DamagedFile
+from digit_recognizer.damage import DamagedFile
 
 PLAIN = submission.render(np.array([2, 0, 9, 9]))
 
 DAMAGED = {
-    "empty": (b"", 1, "give a submission file"),
+    "empty": (b"", None, "download it again"),
     "no header": (PLAIN.partition(b"\n")[2], 1, "give a submission file"),
     "other header": (PLAIN.replace(b"ImageId", b"id"), 1, "give a submission file"),
     "columns swapped": (PLAIN.replace(b"ImageId,Label", b"Label,ImageId"), 1, "give a submission file"),
     "semicolons": (PLAIN.replace(b",", b";"), 1, "give a submission file"),
-    "web page": (b"<!DOCTYPE html>\n<html></html>\n", 1, "give a submission file"),
-    "binary": (bytes(range(256)) * 1000, 1, "give a submission file"),
+    "web page": (b"<!DOCTYPE html>\n<html></html>\n", None, "download the file again while logged in"),
+    "binary": (bytes(range(256)) * 1000, None, "download it again"),
     "header only": (b"ImageId,Label\n", None, "write the file again"),
-    "ids from 0": (b"ImageId,Label\n0,2\n1,0\n", 2, "sort by ImageId"),
+    "ids from 0": (b"ImageId,Label\n0,2\n1,0\n", 2, "add 1 to every ImageId"),
+    "digits instead": (b"pixel0,pixel1\n0,0\n", 1, "give a submission file"),
+    "UTF-16": (PLAIN.decode().encode("utf-16"), None, "save it as UTF-8 (in Excel: CSV UTF-8)"),
+    "gzip": (gzip.compress(PLAIN, mtime=0), None, "unpack it"),
+    "one endless line": (PLAIN + b"5" * 10**7, 6, "the file is damaged, download it again"),
+    "a blank line, then ids from 0": (b"\nImageId,Label\n0,2\n", 3, "add 1 to every ImageId"),
     "unsorted": (b"ImageId,Label\n1,2\n3,0\n2,9\n", 3, "sort by ImageId"),
     "repeated id": (b"ImageId,Label\n1,2\n2,0\n2,0\n", 4, "sort by ImageId"),
     "missing id": (b"ImageId,Label\n1,2\n\n3,0\n", 4, "sort by ImageId"),

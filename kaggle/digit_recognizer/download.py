@@ -8,8 +8,9 @@ from pathlib import Path
 
 from digit_recognizer.command import call
 from digit_recognizer.competition import ARCHIVE, SLUG, TEST, TEST_ROWS, TRAIN, TRAIN_ROWS
+from digit_recognizer.damage import DamagedFile
 from digit_recognizer.failures import failure
-from digit_recognizer.rows import DamagedFile, read_header
+from digit_recognizer.rows import read_header
 from digit_recognizer.staging import staging_folder
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from digit_recognizer import submission
-from digit_recognizer.rows import DamagedFile
+from digit_recognizer.damage import DamagedFile
 from tenfold.data.pixels import to_images
 from tenfold.errors import BadInput
 from tenfold.evaluation.cross_validation import CrossValidation

@@ -13,10 +13,10 @@ from typing import Annotated, Final, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from digit_recognizer.command import NotInstalled
+from digit_recognizer.damage import DamagedFile
 from digit_recognizer.failures import KaggleFailed
 from digit_recognizer.kernel_build import BuildFailed
 from digit_recognizer.limits import BadLimit
-from digit_recognizer.rows import DamagedFile
 from tenfold.cli.app import app
 from tenfold.cli.blend import blend
 from tenfold.cli.bug_report import bug_report

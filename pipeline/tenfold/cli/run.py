@@ -106,12 +106,12 @@ def _connected(address: str | None) -> AbstractContextManager[Cluster | None]:
 
 def _offer_download(data: Data) -> None:
     """Ask to download Kaggle's files if they are missing, and there are credentials and a person to ask."""
-    from digit_recognizer import credentials, files
+    from digit_recognizer import credentials, locate
     from digit_recognizer.download import download
     from tenfold.sources.mnist import present
 
     needed = data.source == "kaggle" or (data.source == "auto" and not present(data.data))
-    if not needed or not sys.stdin.isatty() or files.find(data.data) is not None or not credentials.present():
+    if not needed or not sys.stdin.isatty() or locate.find(data.data) is not None or not credentials.present():
         return
     question = f"{data.data} does not hold Kaggle's files. Download them with your Kaggle credentials? [y/N] "
     if input(question).strip().lower() in ("y", "yes"):
@@ -170,7 +170,7 @@ def read_settings(path: Path) -> dict[str, Any]:
     Raises BadInput where it is not such a file.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise BadInput(f"{path}: can't be read ({error.strerror}); give a TOML file of settings") from error
     except ValueError as error:  # not TOML, or not UTF-8

@@ -67,6 +67,10 @@ class Digits:
         hashes = b"".join(hashlib.sha256(image.tobytes()).digest()[:8] for image in self.images)
         return np.frombuffer(hashes, "<u8").astype(np.uint64)
 
+    def images_sha256(self) -> str:
+        """Hash of the images, the same for every order of the rows."""
+        return hashlib.sha256(b"".join(sorted(image.tobytes() for image in self.images))).hexdigest()
+
     def sha256(self) -> str:
         """Hash of images and labels, in order."""
         digest = hashlib.sha256(np.ascontiguousarray(self.images).tobytes())

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from digit_recognizer import submission
-from digit_recognizer.rows import DamagedFile
+from digit_recognizer.damage import DamagedFile
 from tenfold.data.overlap import DataRecord
 from tenfold.errors import BadInput
 from tenfold.evaluation import judge

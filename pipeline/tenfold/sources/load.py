@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from digit_recognizer import competition, files
+from digit_recognizer import competition, files, locate
 from tenfold.data.digits import Digits, joined
 from tenfold.errors import BadInput
 from tenfold.settings import Data
@@ -21,7 +21,7 @@ class Sources:
 
     train: Digits  # labelled
     test: Digits  # never labelled
-    extra: Digits | None  # further labelled digits for the overlap guard; they may occur in train and test
+    extra: Digits | None  # further labelled digits for the overlap guard; they may occur in train and in this test
     notes: tuple[str, ...]  # to print
 
 
@@ -30,7 +30,7 @@ def resolve_source(data: Data) -> tuple[Data, str]:
     if data.source != "auto":
         return data, f"source: {data.source}, as requested"
     folder = data.data
-    if files.find(folder) is not None:
+    if locate.find(folder) is not None:
         return replace(data, source="kaggle"), f"source: kaggle, since {folder} holds the competition's files"
     if mnist.present(folder):
         line = (
@@ -62,6 +62,13 @@ def load_sources(data: Data) -> Sources:
         except BadInput as reason:
             extra = None
             notes.append(f"note: training on Kaggle's rows alone, and no offline test score. {reason}")
+        # MNIST has the labels of all the competition's test images, so it may add only to what is whole.
+        if extra and data.overlap == "honest" and test.images_sha256() != competition.TEST_IMAGES_SHA256:
+            extra = None
+            notes.append(
+                f"note: training on Kaggle's rows alone, since {path} does not have all of the competition's "
+                f"{competition.TEST_ROWS:,} test images, and MNIST has the others with their labels"
+            )
         return Sources(train, test, extra, tuple(notes))
     if data.source == "mnist":
         train, test = mnist.load(_folder(data.data), download=True)
@@ -85,7 +92,7 @@ def _folder(path: Path) -> Path:
 
 
 def _kaggle_path(folder: Path) -> Path:
-    path = files.find(folder)
+    path = locate.find(folder)
     if path is None:
         raise BadInput(f"{folder}: holds neither {competition.ARCHIVE} nor train.csv and test.csv; {GET_KAGGLE}")
     return path
