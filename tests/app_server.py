@@ -31,9 +31,10 @@ class Page:
         return response.status, json.loads(text) if is_json else text.decode(), dict(response.getheaders())
 
 
-def start_app(*arguments: str | Path, cwd: Path) -> tuple[subprocess.Popen[str], int]:
-    """A server's process, and the port that it prints."""
-    command = [sys.executable, "-m", "tenfold.cli", "app", *map(str, arguments), "--port", "0", "--no-open"]
+def start_app(*arguments: str | Path, cwd: Path, before: str = "") -> tuple[subprocess.Popen[str], int]:
+    """A server's process, and the port that it prints. `before` is a program that runs in it first."""
+    program = f"{before}\nfrom tenfold.cli import main; main()"
+    command = [sys.executable, "-c", program, "app", *map(str, arguments), "--port", "0", "--no-open"]
     process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     line = process.stdout.readline()

@@ -107,6 +107,8 @@ def test_generate_mixes_digits(page: Page) -> None:
     [
         ("read", b"\xff{", ""),
         ("read", b"[1]", "request: must be a JSON object"),
+        ("read", b"[" * 100_000, "request: its JSON is nested too deeply"),
+        ("generate", b'{"labels":' * 90_000, "request: its JSON is nested too deeply"),
         ("read", {}, "model: must be a string"),
         ("read", query(sketch(), model="other"), "model: there is no 'other'; choose from run"),
         ("read", query(sketch(), model="../run"), "model: there is no '../run'"),

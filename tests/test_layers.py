@@ -77,7 +77,8 @@ RUNTIME_FILES = [path for path in FILES["tenfold_onnx"] if "write" not in path.p
 
 @pytest.mark.parametrize("path", RUNTIME_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_runtime_imports_little_and_no_writer(path: Path) -> None:
-    allowed = {"tenfold_onnx", "numpy", "onnxruntime", "PIL"} | ({"starlette"} if "app" in path.parts else set())
+    server = {"starlette", "uvicorn"} if "app" in path.parts else set()
+    allowed = {"tenfold_onnx", "numpy", "onnxruntime", "PIL"} | server
     assert imported_packages(path) - sys.stdlib_module_names <= allowed
     assert not any(name.startswith("tenfold_onnx.write") for name in imports(path))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
 from conftest import in_process, refused, succeeded
 
 from tenfold.cli import command_line
+from tenfold_onnx import shipped_models
 from tenfold_onnx.app import STATIC, site
 
 WORKFLOW = Path(__file__).resolve().parents[1] / ".github/workflows/pages.yml"
@@ -44,12 +47,56 @@ def test_a_missing_npm_is_named(finished_run: Path, tmp_path: Path) -> None:
     assert "npm: is not installed" in message and "install Node.js" in message
 
 
-def test_a_folder_with_other_files_is_left_alone(finished_run: Path, tmp_path: Path) -> None:
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/notes.txt").write_text("mine")
-    assert "has other files in it" in refused("app", finished_run, "--site", "mine", cwd=tmp_path)
-    assert "is a file" in refused("app", finished_run, "--site", "mine/notes.txt", cwd=tmp_path)
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+@pytest.fixture
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of npm's package, an archive whose files have the same names."""
+    with tarfile.open(tmp_path / "package.tgz", "w:gz") as package:
+        for name in site.RUNTIME_FILES:
+            package.addfile(tarfile.TarInfo(f"package/dist/{name}"), io.BytesIO())
+    monkeypatch.setattr(site, "_download", lambda _: tmp_path / "package.tgz")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+OTHERS = {  # what a folder may hold that is no site of ours
+    "notes": {"notes.txt": "mine"},
+    "another program's models.json": {"models.json": "[]", "index.html": "mine", "models/0/generator.onnx": "mine"},
+    "another marker": {"tenfold-site.json": "{}", "index.html": "mine"},
+    "a marker of another format": {"tenfold-site.json": '{"written_by": "tenfold app --site", "format": 99}'},
+    "a marker that is no JSON": {"tenfold-site.json": "[" * 100_000},
+}
+
+
+@pytest.mark.parametrize("files", OTHERS.values(), ids=OTHERS)
+@pytest.mark.usefixtures("runtime")
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = tmp_path / "mine" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    before = contents(tmp_path / "mine")
+    assert "mine: has other files in it" in refused("app", shipped_models(), "--site", "mine", cwd=tmp_path)
+    first = f"mine/{next(iter(files))}"
+    assert f"{first}: is a file" in refused("app", shipped_models(), "--site", first, cwd=tmp_path)
+    assert contents(tmp_path / "mine") == before
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_site_is_replaced_and_what_lies_beside_it_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    succeeded(in_process("app", shipped_models(), "--site", "site", cwd=tmp_path))
+    built = contents(folder)
+    own = {"CNAME": b"example.org", "models/0/notes.txt": b"mine", "models/list.txt": b"mine"}
+    for name, data in own.items():
+        (folder / name).write_bytes(data)
+    shutil.copytree(folder / "models/0", folder / "models/7")  # of a site with more models
+    (folder / "models/7/notes.txt").unlink()
+    (folder / "index.html").write_text("older")
+    succeeded(in_process("app", shipped_models(), "--site", "site", cwd=tmp_path))
+    assert contents(folder) == built | own and not (folder / "models/7").exists()
+    assert list(built).count("tenfold-site.json") == 1
 
 
 @pytest.mark.slow
@@ -60,7 +107,7 @@ def test_the_site_has_all_files_and_is_built_again(finished_run: Path, tmp_path:
         built = {str(path.relative_to(tmp_path / "site")) for path in tmp_path.rglob("site/**/*") if path.is_file()}
         models = {f"models/0/{name}.onnx" for name in ("classifier_canvas", "classifier_light", "classifier_explain")}
         page = {path.name for path in STATIC.iterdir()}
-        assert built == page | models | {"models/0/generator.onnx", "models.json", *site.RUNTIME_FILES}
+        assert built == page | models | {"models/0/generator.onnx", "models.json", site.MARKER, *site.RUNTIME_FILES}
     assert (tmp_path / "site/answer.js").read_bytes() != (STATIC / "answer.js").read_bytes()
 
 

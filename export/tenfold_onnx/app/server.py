@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -24,6 +25,7 @@ from tenfold_onnx.app.model_store import ModelStore, channel_images, occlusion
 from tenfold_onnx.contract import END_OF_BETWEEN, MAX_SIDE, BadInput
 
 MAX_BYTES: Final = 1_000_000  # of a request; a drawing of the page's is 78,400
+BODY_S: Final = 10.0  # for a request's body to arrive
 MAX_DIGITS: Final = 100  # drawn per request
 CHANNELS: Final = 12  # shown per layer
 
@@ -42,13 +44,25 @@ def application(store: ModelStore) -> Starlette:
                 return JSONResponse(await run_in_threadpool(handle, store, query))
             except _TooLarge:
                 return JSONResponse({"error": f"request: must be at most {MAX_BYTES:,} bytes"}, 413)
+            except TimeoutError:
+                return JSONResponse({"error": f"request: must arrive within {BODY_S:.0f} seconds"}, 408)
+            except ClientDisconnect:
+                return Response(status_code=400)  # which nobody reads
+            except RecursionError:
+                return JSONResponse({"error": "request: its JSON is nested too deeply"}, 400)
             except (BadInput, ValueError) as error:  # ValueError: not JSON, not UTF-8, not base64
                 return JSONResponse({"error": str(error)}, 400)
 
         return respond
 
+    def description(name: str) -> Json:
+        try:
+            return store.description(name)
+        except BadInput as error:  # the page offers the others
+            return {"name": name, "error": str(error)}
+
     async def models(_: Request) -> Response:
-        return JSONResponse([await run_in_threadpool(store.description, name) for name in store.folders])
+        return JSONResponse([await run_in_threadpool(description, name) for name in store.folders])
 
     routes = [
         Route("/api/models", models),
@@ -137,13 +151,17 @@ class _TooLarge(Exception):
 
 
 async def _body(request: Request) -> bytes:
-    """The request's body. Its size is counted while reading, since the length in its header may be wrong."""
+    """The request's body. Its size is counted while reading, since the length in its header may be wrong.
+
+    Raises _TooLarge, and TimeoutError where it does not arrive in time.
+    """
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BYTES:
-            raise _TooLarge
-        parts.append(part)
+    async with asyncio.timeout(BODY_S):
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BYTES:
+                raise _TooLarge
+            parts.append(part)
     return b"".join(parts)
 
 

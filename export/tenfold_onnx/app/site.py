@@ -23,20 +23,29 @@ RUNTIME_FILES: Final = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm"
 
 IN_BROWSER: Final = Path(__file__).with_name("in_browser")  # its answer.js replaces the page's, which asks the server
 MODELS_JSON: Final = "models.json"
+MODELS: Final = (CANVAS_ONNX, LIGHT_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX)  # of each run, in a folder models/NUMBER
+# A file that only a site of ours has: another program's may have a models.json too.
+MARKER: Final = "tenfold-site.json"
+MARKED: Final = {"written_by": "tenfold app --site", "format": 1}
 
 
 def build_site(store: ModelStore, out: Path) -> None:
     """Write the page, onnxruntime-web and the store's models into the folder `out`, with relative links only.
 
-    An earlier site in `out` is replaced. Raises BadInput where `out` holds something else, or npm cannot deliver.
+    An earlier site in `out` is replaced; files of other names beside it stay. Raises BadInput where `out` holds
+    something else, or npm cannot deliver. Nothing is written before all that is known.
     """
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: is a file; name a folder for the site")
-    if out.is_dir() and any(out.iterdir()) and not (out / MODELS_JSON).is_file():
-        raise BadInput(f"{out}: has other files in it; name a new folder for the site")
+    if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
+        raise BadInput(f"{out}: has other files in it, and no site that `tenfold app` wrote; name a new folder")
+    entries = [{**store.description(name), "folder": f"models/{number}"} for number, name in enumerate(store.folders)]
     with tempfile.TemporaryDirectory() as temporary:
         archive = _download(Path(temporary))
-        shutil.rmtree(out / "models", ignore_errors=True)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / MARKER).write_text(
+            json.dumps(MARKED), encoding="utf-8"
+        )  # first: then a build that stops can be repeated
         shutil.copytree(STATIC, out, dirs_exist_ok=True)
         shutil.copytree(IN_BROWSER, out, dirs_exist_ok=True)
         with tarfile.open(archive) as package:
@@ -44,14 +53,32 @@ def build_site(store: ModelStore, out: Path) -> None:
                 member = package.extractfile(f"package/dist/{name}")
                 assert member is not None
                 (out / name).write_bytes(member.read())
-    entries = []
-    for number, (name, folder) in enumerate(store.folders.items()):
-        target = out / "models" / str(number)
-        target.mkdir(parents=True)
-        for model in (CANVAS_ONNX, LIGHT_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX):
+    _remove_models(out)
+    for entry, folder in zip(entries, store.folders.values(), strict=True):
+        target = out / entry["folder"]
+        target.mkdir(parents=True, exist_ok=True)
+        for model in MODELS:
             shutil.copyfile(folder / model, target / model)
-        entries.append({**store.description(name), "folder": f"models/{number}"})
     (out / MODELS_JSON).write_text(json.dumps(entries), encoding="utf-8")
+
+
+def _is_ours(site: Path) -> bool:
+    """Whether a folder has the marker of a site that this version can replace."""
+    try:
+        return bool(json.loads((site / MARKER).read_bytes()) == MARKED)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _remove_models(site: Path) -> None:
+    """Remove an earlier site's models, and of their folders those that are then empty."""
+    for folder in site.glob("models/*"):
+        if not (folder.name.isdecimal() and folder.is_dir()):
+            continue
+        for model in MODELS:
+            (folder / model).unlink(missing_ok=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _download(folder: Path) -> Path:

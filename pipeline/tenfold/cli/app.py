@@ -54,6 +54,7 @@ def _serve(store: ModelStore, port: int, no_open: bool) -> None:
 
     import uvicorn
 
+    from tenfold_onnx.app.connections import LimitedConnection
     from tenfold_onnx.app.server import application
 
     if not 0 <= port <= 65535:
@@ -72,5 +73,7 @@ def _serve(store: ModelStore, port: int, no_open: bool) -> None:
     print(f"{address} (press Ctrl-C to stop)", flush=True)
     if not no_open:
         webbrowser.open(address)
-    config = uvicorn.Config(application(store), log_level="warning", timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        application(store), http=LimitedConnection, ws="none", log_level="warning", timeout_graceful_shutdown=2
+    )
     uvicorn.Server(config).run(sockets=[listener])

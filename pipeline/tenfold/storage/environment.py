@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 WIDEST: Final = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 and bf16", "avx512f": "AVX-512", "avx2": "AVX2"}
+CHECKOUT: Final = Path(__file__).resolve().parents[3]  # where this file lies in one
 RECORDED: Final = (
     "tenfold",
     "torch",
@@ -29,7 +30,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(CHECKOUT),
         "packages": {name: _version(name) for name in RECORDED},
     }
 
@@ -54,15 +55,14 @@ def processor_named(cpuinfo: str) -> str:
     return f"{name} with {widest}" if widest else name
 
 
-def _git_commit() -> str | None:
-    """The commit of this checkout; None for an installed wheel."""
+def git_commit(checkout: Path) -> str | None:
+    """The commit of the checkout in this very folder; None where it is none, as for an installed wheel.
+
+    Whoever owns the checkout: git refuses another user's only where it has to search for it.
+    """
     try:
         done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=10,
+            ["git", f"--git-dir={checkout / '.git'}", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
