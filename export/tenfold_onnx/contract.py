@@ -11,6 +11,8 @@ classifier_canvas.onnx
 generator.onnx
     z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
     From version 2 on, a label may also lie between two digits, see `labels_between`.
+
+Each file ends in the hash of its content, see `content_hash`.
 """
 
 from __future__ import annotations
