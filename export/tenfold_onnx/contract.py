@@ -11,11 +11,13 @@ classifier_canvas.onnx
 generator.onnx
     z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
     From version 2 on, a label may also lie between two digits, see `labels_between`.
+
+Each file ends in the hash of its content, see `content_hash`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -52,13 +54,33 @@ CANVAS_ONNX: Final = "classifier_canvas.onnx"
 EXPLAIN_ONNX: Final = "classifier_explain.onnx"
 GENERATOR_ONNX: Final = "generator.onnx"
 
-CLASSIFIER_INPUTS: Final = ("images",)
-CLASSIFIER_OUTPUTS: Final = ("probabilities", "label")
+
+class TensorType(NamedTuple):
+    """The dtype and shape of an input or output. A name in the shape stands for a size, see ANY_SIZE and LATENT."""
+
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} ({', '.join(map(str, self.shape))}{',' * (len(self.shape) == 1)})"
+
+
+ANY_SIZE: Final = ("N", "H", "W")  # sizes that a model must leave open
+LATENT: Final = "Z"  # the size that a generator must declare, since its latent vectors are drawn outside
 ACTIVATION: Final = "activation_"  # followed by the layer's number, from 1
-CANVAS_INPUTS: Final = ("drawings",)
-CANVAS_OUTPUTS: Final = ("probabilities", "label", "seen", "ink")
-GENERATOR_INPUTS: Final = ("z", "labels")
-GENERATOR_OUTPUTS: Final = ("images",)
+ACTIVATION_TYPE: Final = TensorType("float32", ("N", "channels", "side", "side"))
+IMAGES: Final = TensorType("uint8", ("N", SIDE, SIDE))
+
+CLASSIFIER_INPUTS: Final = {"images": IMAGES}
+CLASSIFIER_OUTPUTS: Final = {
+    "probabilities": TensorType("float32", ("N", CLASSES)),
+    "label": TensorType("int64", ("N",)),
+}
+EXPLAIN_OUTPUTS: Final = CLASSIFIER_OUTPUTS | {f"{ACTIVATION}1": ACTIVATION_TYPE}
+CANVAS_INPUTS: Final = {"drawings": TensorType("uint8", ("N", "H", "W"))}
+CANVAS_OUTPUTS: Final = CLASSIFIER_OUTPUTS | {"seen": IMAGES, "ink": TensorType("float32", ("N",))}
+GENERATOR_INPUTS: Final = {"z": TensorType("float32", ("N", LATENT)), "labels": TensorType("int64", ("N",))}
+GENERATOR_OUTPUTS: Final = {"images": IMAGES}
 
 
 class BadInput(ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -11,12 +11,14 @@ import numpy.typing as npt
 
 from tenfold_onnx.contract import (
     ACTIVATION,
+    ACTIVATION_TYPE,
     CANVAS_INPUTS,
     CANVAS_ONNX,
     CANVAS_OUTPUTS,
     CLASSIFIER_INPUTS,
     CLASSIFIER_OUTPUTS,
     EXPLAIN_ONNX,
+    EXPLAIN_OUTPUTS,
     FIRST_BETWEEN,
     GENERATOR_INPUTS,
     GENERATOR_ONNX,
@@ -24,6 +26,7 @@ from tenfold_onnx.contract import (
     LIGHT_ONNX,
     NO_DIGIT,
     BadInput,
+    TensorType,
     labels_between,
     validated_drawings,
     validated_images,
@@ -31,7 +34,8 @@ from tenfold_onnx.contract import (
     validated_seed,
     validated_share,
 )
-from tenfold_onnx.model_file import numpy_dtype, open_model
+from tenfold_onnx.model_file import card_of, first_line, open_model
+from tenfold_onnx.outputs import check_activations, check_ink, check_prediction, check_type
 from tenfold_onnx.shipped import shipped_models
 
 BATCH: Final = 64  # images per call of onnxruntime: larger batches are no faster and take more memory
@@ -44,11 +48,12 @@ class _Model:
     `path` is an .onnx file; None takes the one that comes with the package.
     `threads` limits the processor cores that a call uses: 1 suits an app, None (all) suits large batches.
     `providers` are onnxruntime's execution providers, in order of preference.
-    Raises BadInput where the file is not such a model.
+    `verify` compares the file with the hash in its card. Pass False for a model that another program rewrote.
+    Raises BadInput where the file is not such a model or is damaged, and later where it returns nonsense.
     """
 
-    inputs: ClassVar[tuple[str, ...]]
-    outputs: ClassVar[tuple[str, ...]]
+    inputs: ClassVar[Mapping[str, TensorType]]
+    outputs: ClassVar[Mapping[str, TensorType]]
     shipped: ClassVar[str]  # name of the package's own file
 
     def __init__(
@@ -56,29 +61,31 @@ class _Model:
         path: Path | str | None = None,
         threads: int | None = None,
         providers: Sequence[str] = ("CPUExecutionProvider",),
+        verify: bool = True,
     ) -> None:
-        self.session = open_model(
-            shipped_models() / self.shipped if path is None else path, self.inputs, self.outputs, threads, providers
-        )
-        self.card: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+        self.path = shipped_models() / self.shipped if path is None else path
+        self.session = open_model(self.path, self.inputs, self.outputs, threads, providers, verify)
+        self.card = card_of(self.session)
 
     def _run(self, batch: int, *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """The outputs for inputs of N rows each, computed `batch` rows at a time. N may be 0."""
         parts = [
-            self.session.run(
-                list(self.outputs),
-                {name: array[start : start + batch] for name, array in zip(self.inputs, arrays, strict=True)},
-            )
+            self._call(self.outputs, *(array[start : start + batch] for array in arrays))
             for start in range(0, len(arrays[0]), batch)
         ]
         if not parts:
-            return [self._empty(name) for name in self.outputs]
+            return [np.empty([0, *map(int, tensor.shape[1:])], tensor.dtype) for tensor in self.outputs.values()]
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
-    def _empty(self, output: str) -> npt.NDArray[Any]:
-        """The output for no rows, with its declared dtype and shape."""
-        node = next(node for node in self.session.get_outputs() if node.name == output)
-        return np.empty((0, *node.shape[1:]), np.dtype(numpy_dtype(node)))
+    def _call(self, outputs: Mapping[str, TensorType], *arrays: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """These outputs for inputs of N rows each, checked for dtype and shape. Raises BadInput."""
+        try:
+            values = self.session.run(list(outputs), dict(zip(self.inputs, arrays, strict=True)))
+        except Exception as error:  # onnxruntime's exceptions share no public base class
+            raise BadInput(f"{self.path}: onnxruntime cannot run it ({first_line(error)}); export it again") from error
+        for (name, tensor), value in zip(outputs.items(), values, strict=True):
+            check_type(self.path, name, value, tensor, len(arrays[0]))
+        return values
 
 
 class Prediction(NamedTuple):
@@ -94,7 +101,8 @@ class Classifier(_Model):
     `path` is such a file; None takes the one that comes with the package.
     `threads` limits the processor cores that a call uses: 1 suits an app, None (all) suits large batches.
     `providers` are onnxruntime's execution providers, in order of preference.
-    Raises BadInput where the file is not such a model.
+    `verify` compares the file with the hash in its card. Pass False for a model that another program rewrote.
+    Raises BadInput where the file is not such a model or is damaged, and later where it returns nonsense.
     """
 
     inputs, outputs, shipped = CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS, LIGHT_ONNX
@@ -107,6 +115,7 @@ class Classifier(_Model):
         """
         array, threshold = validated_images(images), validated_share(at_least, "at_least")
         probabilities, label = self._run(BATCH, array)
+        check_prediction(self.path, probabilities, label)
         return Prediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT))
 
 
@@ -133,13 +142,16 @@ class CanvasClassifier(_Model):
         array, threshold = validated_drawings(drawings), validated_share(at_least, "at_least")
         batch = max(1, DRAWING_PIXELS // (array.shape[1] * array.shape[2]))
         probabilities, label, seen, ink = self._run(batch, array)
+        read = label != NO_DIGIT
+        check_prediction(self.path, probabilities, np.where(read, label, probabilities.argmax(1)))
+        check_ink(self.path, ink)
         return CanvasPrediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT), seen, ink)
 
 
 class Explainer(_Model):
     """Shows a net's activations for an image, with a classifier_explain.onnx. Arguments as for `Classifier`."""
 
-    inputs, outputs, shipped = CLASSIFIER_INPUTS, (*CLASSIFIER_OUTPUTS, f"{ACTIVATION}1"), EXPLAIN_ONNX
+    inputs, outputs, shipped = CLASSIFIER_INPUTS, EXPLAIN_OUTPUTS, EXPLAIN_ONNX
 
     @property
     def layers(self) -> list[str]:
@@ -151,7 +163,9 @@ class Explainer(_Model):
 
         All N are computed at once: give hundreds, not thousands. Raises BadInput for another dtype or shape.
         """
-        return self.session.run(self.layers, {self.inputs[0]: validated_images(images)})
+        activations = self._call(dict.fromkeys(self.layers, ACTIVATION_TYPE), validated_images(images))
+        check_activations(self.path, activations)
+        return activations
 
 
 class Generator(_Model):
@@ -162,7 +176,8 @@ class Generator(_Model):
     @property
     def z_dim(self) -> int:
         """Width of the latent vector."""
-        return self.session.get_inputs()[0].shape[1]
+        width: int = self.session.get_inputs()[0].shape[1]
+        return width
 
     @property
     def mixes(self) -> bool:
@@ -187,6 +202,8 @@ class Generator(_Model):
         shape = (len(classes), self.z_dim)
         if latent.dtype != np.float32 or latent.shape != shape:
             raise BadInput(f"z: must be float32 {shape}, got {latent.dtype} {latent.shape}")
+        if not np.isfinite(latent).all():
+            raise BadInput("z: must be finite numbers")
         (images,) = self._run(BATCH, latent, classes)
         return images
 

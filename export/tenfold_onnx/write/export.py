@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 import onnx
@@ -12,6 +12,7 @@ from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from torch.export import Dim
 
+from tenfold_onnx.content_hash import with_content_hash, without_content_hash
 from tenfold_onnx.contract import (
     ACTIVATION,
     CANVAS_INPUTS,
@@ -70,17 +71,20 @@ def export_generator(generator: nn.Module, z_dim: int) -> bytes:
 
 
 def with_card(model: bytes, card: Mapping[str, str]) -> bytes:
-    """The model with `card`, the contract's version and the opset as its metadata, replacing any it had."""
-    proto = onnx.load_from_string(model)
+    """The model with `card`, the contract's version and the opset as its metadata, replacing any it had.
+
+    The hash of its bytes comes last.
+    """
+    proto = onnx.load_from_string(without_content_hash(model))
     onnx.helper.set_model_props(proto, {"contract": CONTRACT_VERSION, "opset": str(OPSET), **card})
-    return bytes(proto.SerializeToString(deterministic=True))
+    return with_content_hash(bytes(proto.SerializeToString(deterministic=True)))
 
 
 def export_module(
     module: nn.Module,
     example: tuple[Tensor, ...],
-    inputs: Sequence[str],
-    outputs: Sequence[str],
+    inputs: Iterable[str],
+    outputs: Iterable[str],
     sides: Sequence[str] = (),
 ) -> bytes:
     """The bytes of any module's graph, unchecked. Raises ValueError for a module in training mode.
@@ -98,7 +102,7 @@ def export_module(
             example,
             input_names=list(inputs),
             output_names=list(outputs),
-            dynamic_shapes=[variable] * len(inputs),
+            dynamic_shapes=[variable] * len(example),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,

@@ -12,10 +12,13 @@ from cyclopts import Parameter
 from tenfold.cli.table import show_pairs
 
 
-def info(model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False) -> None:
+def info(
+    model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] = False, no_verify: bool = False
+) -> None:
     """Print a model's inputs, outputs and card.
 
-    The card has its scores, whether they are honest or leaked, its data, release and licence.
+    The card has its scores, whether they are honest or leaked, its data, release and licence, and the hash of the
+    file's content. A file that differs from its hash is refused.
 
     Parameters
     ----------
@@ -23,10 +26,12 @@ def info(model: Path, /, *, as_json: Annotated[bool, Parameter(name="--json")] =
         An ONNX file.
     as_json
         Print one JSON object.
+    no_verify
+        Describe a model that another program rewrote: do not compare it with the hash in its card.
     """
     from tenfold_onnx.model_file import describe
 
-    description = describe(model)
+    description = describe(model, verify=not no_verify)
     if as_json:
         print(json.dumps(asdict(description)))
         return
