@@ -33,7 +33,7 @@ def preset(name: str, data: Path, more: Sequence[str], keep: Path | None) -> dic
         run = keep or Path(folder) / "run"
         options = ["--preset", name, "--source", "kaggle", "--data", str(data), "--out", str(run), *more]
         started = time.perf_counter()
-        done = subprocess.run([sys.executable, "-m", "tenfold.cli", "run", *options], check=False)
+        done = subprocess.run([sys.executable, "-m", "tenfold", "run", *options], check=False)
         if done.returncode:
             raise RunFailed(f"`tenfold run {' '.join(options)}` ended with code {done.returncode}")
         elapsed = time.perf_counter() - started

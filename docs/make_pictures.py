@@ -84,7 +84,7 @@ def main() -> None:
 @contextmanager
 def served(run: Path) -> Iterator[str]:
     """The address of `tenfold app` with the run's models."""
-    command = [sys.executable, "-m", "tenfold.cli", "app", str(run), "--port", "0", "--no-open"]
+    command = [sys.executable, "-m", "tenfold", "app", str(run), "--port", "0", "--no-open"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout and process.stderr
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from conftest import HANG_S
+
+from tenfold_onnx import shipped_models
 
 
 @dataclass(frozen=True)
@@ -40,3 +43,11 @@ def start_app(*arguments: str | Path, cwd: Path, before: str = "") -> tuple[subp
     line = process.stdout.readline()
     assert line.startswith("http://127.0.0.1:"), process.stderr.read() if process.stderr else ""
     return process, int(line.split(":")[2].split("/")[0])
+
+
+def one_of_two_damaged(folder: Path) -> Path:
+    """The folder, with the shipped models in its folder `good`, and again in `worse`, where one of them is damaged."""
+    for name in ("good", "worse"):
+        shutil.copytree(shipped_models(), folder / name)
+    (folder / "worse/generator.onnx").write_bytes(b"no model")
+    return folder

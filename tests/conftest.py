@@ -88,7 +88,7 @@ def tenfold(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess
     # A test that drew a figure in this process has set where matplotlib keeps its list of fonts.
     inherited = {name: value for name, value in os.environ.items() if name != "MPLCONFIGDIR"}
     return subprocess.run(
-        [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
+        [sys.executable, "-m", "tenfold", *map(str, arguments)],
         cwd=cwd,
         env=inherited | environment,
         capture_output=True,

@@ -209,7 +209,7 @@ class Kaggle:
         `environment` sets variables, and removes those that are None.
         """
         done = subprocess.run(
-            [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
+            [sys.executable, "-m", "tenfold", *map(str, arguments)],
             cwd=cwd,
             env=self._changed(cwd, environment),
             capture_output=True,

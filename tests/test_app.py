@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_server import Page, start_app
+from app_server import Page, one_of_two_damaged, start_app
 from conftest import HANG_S
 
 from tenfold.cli import status
@@ -56,6 +56,15 @@ def test_the_models_of_all_runs_are_listed(page: Page) -> None:
     code, models, _ = page.request("/api/models")
     assert code == 200 and [entry["name"] for entry in models] == ["run"]
     assert models[0]["card"]["honest"] == "yes"
+
+
+def test_a_damaged_model_does_not_hide_the_others(tmp_path: Path) -> None:
+    process, port = start_app(one_of_two_damaged(tmp_path), cwd=tmp_path)
+    code, (good, worse), _ = Page(port, tmp_path).request("/api/models")
+    process.terminate()
+    process.wait(HANG_S)
+    assert code == 200 and good["name"] == "good" and good["card"]["honest"] == "yes"
+    assert worse.keys() == {"name", "error"} and "generator.onnx: cannot be loaded as an ONNX model" in worse["error"]
 
 
 def test_read_returns_the_canvas_prediction(page: Page) -> None:

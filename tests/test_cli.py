@@ -16,6 +16,8 @@ from conftest import COMMANDS, HANG_S, SMOKE, few_digits, in_process, refused, s
 from digit_recognizer import rows
 from tenfold.presets import PRESETS, Preset
 from tenfold.settings import from_table, to_table
+from tenfold.sources import sample
+from tenfold_onnx.write.export import with_card
 
 
 def test_a_refusal_is_the_same_from_a_shell(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_a_damaged_csv_writes_nothing(finished_run: Path, tmp_path: Path) -> Non
 
 def test_a_reader_that_stops_reading_is_no_failure(finished_run: Path, tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_bytes(rows.render(few_digits(3000).images))
-    command = [sys.executable, "-m", "tenfold.cli", "predict", "test.csv", "--json"]
+    command = [sys.executable, "-m", "tenfold", "predict", "test.csv", "--json"]
     with subprocess.Popen(
         [*command, "--model", finished_run / "classifier.onnx"],
         cwd=tmp_path,
@@ -233,3 +235,18 @@ def test_a_reader_that_stops_reading_is_no_failure(finished_run: Path, tmp_path:
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 0
+
+
+def test_a_submission_for_test_images_that_the_run_did_not_keep_apart_is_marked(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = sample.load()[1].images
+    monkeypatch.setattr("tenfold.cli.predict.TEST_ROWS", len(test))
+    (tmp_path / "own.csv").write_bytes(rows.render(test))
+    (tmp_path / "others.csv").write_bytes(rows.render(test[::-1]))
+    model = finished_run / "classifier_light.onnx"
+    assert in_process("predict", "own.csv", "--model", model, cwd=tmp_path).stderr == ""
+    assert "others.csv: perhaps LEAKED" in in_process("predict", "others.csv", "--model", model, cwd=tmp_path).stderr
+    card = {"honest": "NO: LEAKED, trained on test images with their labels"}
+    (tmp_path / "leaked.onnx").write_bytes(with_card(model.read_bytes(), card))
+    assert "own.csv: LEAKED" in in_process("predict", "own.csv", "--model", "leaked.onnx", cwd=tmp_path).stderr

@@ -233,7 +233,7 @@ class TwoNodes:
     def start_run(self, folder: Path) -> subprocess.Popen[str]:
         """Start the longer run, and return once both nodes have reported an epoch."""
         driver = subprocess.Popen(
-            [sys.executable, "-u", "-m", "tenfold.cli", *LONGER, "--cluster", self.nodes.address, "--out", "run"],
+            [sys.executable, "-u", "-m", "tenfold", *LONGER, "--cluster", self.nodes.address, "--out", "run"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -163,7 +163,7 @@ def test_a_run_asks_at_a_real_terminal(kaggle: Kaggle, tmp_path: Path) -> None:
     kaggle.archive = b"damaged, so that nothing is trained on it"
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", "run", "--source", "kaggle"],
+        [sys.executable, "-m", "tenfold", "run", "--source", "kaggle"],
         cwd=tmp_path,
         env=kaggle.environment(tmp_path),
         stdin=theirs,

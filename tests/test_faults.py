@@ -56,7 +56,7 @@ def contents(run: Path) -> dict[str, bytes]:
 
 def start(home: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *TINY, "--out", "run"],
+        [sys.executable, "-m", "tenfold", *TINY, "--out", "run"],
         cwd=home,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -212,7 +212,7 @@ cp -a runs/run kept
 def test_a_disk_that_is_full_again_and_again_costs_only_time(undisturbed: Undisturbed, tmp_path: Path) -> None:
     """A disk of a few KiB, made a little larger whenever the run has stopped on it."""
     (tmp_path / "runs").mkdir()
-    command = [sys.executable, "-m", "tenfold.cli", *TINY, "--out", "runs/run"]
+    command = [sys.executable, "-m", "tenfold", *TINY, "--out", "runs/run"]
     script = [*isolated("--map-root-user", "--mount"), "sh", "-c", FULL, "sh", *command]
     subprocess.run(script, cwd=tmp_path, check=True)
     codes = {int(path.stem): int(path.read_text()) for path in tmp_path.glob("*.code")}
@@ -302,7 +302,7 @@ def test_without_a_home_or_a_network_a_sentence_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_run_needs_no_network_no_home_and_no_known_user(undisturbed: Undisturbed, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tenfold.cli", *TINY, "--out", "run"]
+    command = [sys.executable, "-m", "tenfold", *TINY, "--out", "run"]
     done = subprocess.run([*homeless("--net"), *command], cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert undisturbed.unlike(tmp_path / "run") == []
@@ -314,7 +314,7 @@ def in_a_terminal(columns: int, *arguments: str, cwd: Path) -> tuple[int, str]:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
     running = subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *arguments],
+        [sys.executable, "-m", "tenfold", *arguments],
         cwd=cwd,
         env=plain | {"TERM": "xterm"},
         stdin=subprocess.DEVNULL,

@@ -91,7 +91,7 @@ def test_the_script_installs_runs_and_copies(tmp_path: Path, monkeypatch: pytest
     install, train = commands
     assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "tenfold[train]"
     assert "--no-index" in install and install[install.index("--find-links") + 1] == str(wheels)
-    assert train[:4] == [sys.executable, "-m", "tenfold.cli", "run"] and train[train.index("--data") + 1] == str(digits)
+    assert train[:4] == [sys.executable, "-m", "tenfold", "run"] and train[train.index("--data") + 1] == str(digits)
     assert train[train.index("--config") + 1] == str(wheels / "settings.toml")
     command_line.parse_args(train[3:], exit_on_error=False, print_error=False)  # raises for an unknown option
     assert {path.name: path.read_text() for path in (tmp_path / "working").iterdir() if path.is_file()} == {
@@ -127,7 +127,7 @@ def test_a_missing_attachment_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_build_has_all_that_the_image_lacks(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(TINY)
-    command = [sys.executable, "-m", "tenfold.cli", "kernel", "build", "--owner", "someone", "--config", "mine.toml"]
+    command = [sys.executable, "-m", "tenfold", "kernel", "build", "--owner", "someone", "--config", "mine.toml"]
     for _ in range(2):  # the second replaces the first
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from app_server import start_app
+from app_server import one_of_two_damaged, start_app
 from conftest import HANG_S, in_process, shared, succeeded
 from PIL import Image
 
@@ -365,6 +365,22 @@ def test_a_server_that_stopped_is_named(finished_run: Path, browser: Any) -> Non
     process.wait(HANG_S)
     view.draw(*SEVEN)
     expect(view.page.locator("#error")).to_have_text("The server does not answer: start `tenfold app` again.")
+
+
+def test_a_damaged_model_is_shown_but_cannot_be_chosen(browser: Any, tmp_path: Path) -> None:
+    from playwright.sync_api import expect
+
+    process, port = start_app(one_of_two_damaged(tmp_path), cwd=tmp_path)
+    view = opened(browser, f"http://127.0.0.1:{port}/")
+    good, worse = view.page.locator("#model option").all()
+    expect(good).to_be_enabled()
+    expect(worse).to_be_disabled()
+    expect(worse).to_have_text("worse (cannot be used)")
+    assert "generator.onnx" in worse.get_attribute("title")
+    expect(view.page.locator("#card")).to_contain_text("Offline test score")
+    expect(view.page.locator("#error")).to_be_hidden()
+    process.terminate()
+    process.wait(HANG_S)
 
 
 def test_an_older_generator_offers_no_mixtures(served_app: str, browser: Any) -> None:

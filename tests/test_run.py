@@ -117,7 +117,7 @@ def test_a_killed_run_ends_with_the_same_bytes(finished_run: Path, tmp_path: Pat
     """Killed while its first nets train: some have a checkpoint, none is done."""
     run = RunFolder(tmp_path / "run")
     with subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"],
+        [sys.executable, "-m", "tenfold", *SMOKE, "--out", "run"],
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -147,7 +147,7 @@ def test_a_lost_or_damaged_result_is_fitted_anew(finished_run: Path, tmp_path: P
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_says_that_the_run_continues(how: signal.Signals, tmp_path: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *SMOKE, "--out", "run"],
+        [sys.executable, "-m", "tenfold", *SMOKE, "--out", "run"],
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,

@@ -227,7 +227,7 @@ def test_an_unconfirmed_submission_is_found_by_the_next_try(kaggle: Kaggle, home
 def start(kaggle: Kaggle, home: Path) -> subprocess.Popen[str]:
     """`tenfold submit` in a process of its own, to be interrupted."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", "submit", "submission.csv", *options({})],
+        [sys.executable, "-m", "tenfold", "submit", "submission.csv", *options({})],
         cwd=home,
         env=kaggle.environment(home),
         stdout=subprocess.PIPE,

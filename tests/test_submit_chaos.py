@@ -101,7 +101,7 @@ def start(server: Server, home: Path, name: str) -> Command:
     limits |= {"--poll-s": 0.1, "--call-s": HANG_S}
     arguments = [str(part) for option in limits.items() for part in option]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", "submit", f"{name}/submission.csv", "--no-wait", *arguments],
+        [sys.executable, "-m", "tenfold", "submit", f"{name}/submission.csv", "--no-wait", *arguments],
         cwd=home,
         env=server.kaggle.environment(home),
         stdout=subprocess.PIPE,

@@ -52,7 +52,7 @@ def start(kaggle: Kaggle, home: Path) -> subprocess.Popen[str]:
     """`tenfold submit a/submission.csv` in a process of its own, to be killed."""
     arguments = ["submit", "a/submission.csv", "--upload-s", HANG_S, *LIMITS, "--no-wait"]
     return subprocess.Popen(
-        [sys.executable, "-m", "tenfold.cli", *map(str, arguments)],
+        [sys.executable, "-m", "tenfold", *map(str, arguments)],
         cwd=home,
         env=kaggle.environment(home),
         stdout=subprocess.PIPE,

@@ -33,7 +33,7 @@ def main() -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--find-links", str(wheels)]
     subprocess.run([*install, "tenfold[train]"], check=True)
     run = WORKING / "run"
-    command = [sys.executable, "-m", "tenfold.cli", "run", "--preset", "best", "--source", "kaggle"]
+    command = [sys.executable, "-m", "tenfold", "run", "--preset", "best", "--source", "kaggle"]
     if (wheels / "settings.toml").is_file():
         command += ["--config", str(wheels / "settings.toml")]
     subprocess.run([*command, "--data", str(digits), "--out", str(run)], check=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from cyclopts import Parameter
 
+from digit_recognizer.competition import TEST_ROWS
 from digit_recognizer.rows import read_csv
 from tenfold.cli.table import show_table
 from tenfold.storage import atomic
@@ -85,6 +88,8 @@ def predict(
             refusals.append(error)
             continue
         prediction = classifier.predict(images, at_least)
+        if as_submission and (doubt := _doubt(classifier.card, images)):
+            print(f"{path}: {doubt}", file=sys.stderr)
         digits = zip(names, prediction.label, prediction.probabilities, strict=True)
         answers += [Answer(name, int(label), probabilities) for name, label, probabilities in digits]
     if len(refusals) == len(files) == 1:
@@ -102,6 +107,19 @@ def predict(
         print(f"skipped: {refusal}", file=sys.stderr)
     if refusals:
         raise BadInput(f"{len(refusals)} of {len(files)} files were skipped; see the lines above")
+
+
+def _doubt(card: Mapping[str, str], images: npt.NDArray[np.uint8]) -> str | None:
+    """Why the score of a submission would mean nothing, as the card of its model says; None where it is honest."""
+    if not card.get("honest", "yes").startswith("yes"):
+        return "LEAKED: the model was trained on test images with their labels, so a score means nothing"
+    test_sha256 = card.get("test_sha256")
+    if len(images) == TEST_ROWS and test_sha256 and test_sha256 != hashlib.sha256(images.tobytes()).hexdigest():
+        return (
+            "perhaps LEAKED: the model's run kept other test images apart, and may have trained on these; train on "
+            "the competition's files (`tenfold run --source kaggle`) to submit"
+        )
+    return None
 
 
 def _digits(path: Path, as_submission: bool) -> tuple[npt.NDArray[np.uint8], list[str]]:
