@@ -18,7 +18,7 @@ from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
-from tenfold_onnx.contract import OPSET, labels_between
+from tenfold_onnx.contract import CONTRACT_VERSION, OPSET, labels_between
 from tenfold_onnx.write import graphs
 from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
 from tenfold_onnx.write.graphs import Ensemble, ImageGenerator
@@ -100,7 +100,7 @@ def test_a_model_is_one_valid_file_with_its_opset_and_card(classifier: bytes, ge
         assert [entry.version for entry in model.opset_import if entry.domain == ""] == [OPSET]
         assert not any(tensor.external_data for tensor in model.graph.initializer)
     card = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
-    assert card["honest"] == "yes" and card["contract"] == "2" and card["opset"] == str(OPSET)
+    assert card["honest"] == "yes" and card["contract"] == CONTRACT_VERSION and card["opset"] == str(OPSET)
 
 
 def test_no_trace_of_the_building_machine_is_inside(classifier: bytes, generator: bytes) -> None:

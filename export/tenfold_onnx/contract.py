@@ -12,7 +12,7 @@ generator.onnx
     z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
     From version 2 on, a label may also lie between two digits, see `labels_between`.
 
-Each file ends in the hash of its content, see `content_hash`.
+From version 3 on, each file ends in the hash of its content, see `content_hash`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-CONTRACT_VERSION: Final = "2"  # 2 adds labels between two digits to 1
+CONTRACT_VERSION: Final = "3"  # 2 adds labels between two digits to 1; 3 adds the hash of the content to 2
+WITHOUT_HASH: Final = ("1", "2")  # versions
 OPSET: Final = 20
 SIDE: Final = 28
 CLASSES: Final = 10

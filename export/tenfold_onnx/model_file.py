@@ -10,7 +10,7 @@ from typing import Any
 import onnxruntime as ort
 
 from tenfold_onnx.content_hash import CONTENT_HASH, ends_in_hash, is_intact
-from tenfold_onnx.contract import ANY_SIZE, LATENT, BadInput, TensorType
+from tenfold_onnx.contract import ANY_SIZE, LATENT, WITHOUT_HASH, BadInput, TensorType
 
 
 @dataclass(frozen=True)
@@ -134,8 +134,9 @@ def _open_session(
         card = session.get_modelmeta().custom_metadata_map  # fails where it is no UTF-8
     except Exception as error:  # onnxruntime's exceptions share no public base class
         raise BadInput(f"{path}: cannot be loaded as an ONNX model ({first_line(error)}); export it again") from error
-    if verify and not ends_in_hash(model) and CONTENT_HASH in card:
-        raise _changed(path)  # another program has moved the entry
+    hash_is_due = CONTENT_HASH in card or card.get("contract", "1") not in WITHOUT_HASH
+    if verify and hash_is_due and not ends_in_hash(model):
+        raise _changed(path)  # it was cut off, or another program has moved it
     return session
 
 

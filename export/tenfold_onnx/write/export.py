@@ -76,7 +76,8 @@ def with_card(model: bytes, card: Mapping[str, str]) -> bytes:
     The hash of its bytes comes last.
     """
     proto = onnx.load_from_string(without_content_hash(model))
-    onnx.helper.set_model_props(proto, {"contract": CONTRACT_VERSION, "opset": str(OPSET), **card})
+    versions = {"contract": CONTRACT_VERSION, "opset": str(OPSET)}
+    onnx.helper.set_model_props(proto, {**versions, **card, **versions})  # first, whatever the card says of them
     return with_content_hash(bytes(proto.SerializeToString(deterministic=True)))
 
 

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from tenfold_onnx.content_hash import without_content_hash
 from tenfold_onnx.contract import CLASSES, SIDE
 from tenfold_onnx.write.parity import ParityError, sketches
 
@@ -22,9 +21,10 @@ def with_half_weights(model: bytes) -> bytes:
     """The model with its float32 weights as float16, cast to float32 where the graph begins.
 
     onnxruntime casts once, when it loads the model; it computes in float32 as before. Raises ParityError where the
-    outputs are no longer close to the model's. `with_card` gives the result a hash; the model's own no longer holds.
+    outputs are no longer close to the model's. The result has no card: the model's hash is not its own.
     """
-    proto = onnx.load_from_string(without_content_hash(model))
+    proto = onnx.load_from_string(model)
+    del proto.metadata_props[:]
     casts = []
     for weights in proto.graph.initializer:
         values = numpy_helper.to_array(weights)
