@@ -66,11 +66,13 @@ def test_an_entry_that_is_there_twice_is_refused(tmp_path: Path) -> None:
 def big(path: Path, start: bytes, piece: bytes, pieces: int, method: int = zipfile.ZIP_DEFLATED) -> Path:
     """A zip whose train.csv is `start`, then `piece` again and again."""
     zip_with(path, {"test.csv": CONTENT["test.csv"]})
-    with zipfile.ZipFile(path, "a", method, compresslevel=1) as zip_file:
-        with zip_file.open("train.csv", "w", force_zip64=True) as entry:
-            entry.write(start)
-            for _ in range(pieces):
-                entry.write(piece)
+    with (
+        zipfile.ZipFile(path, "a", method, compresslevel=1) as zip_file,
+        zip_file.open("train.csv", "w", force_zip64=True) as entry,
+    ):
+        entry.write(start)
+        for _ in range(pieces):
+            entry.write(piece)
     return path
 
 

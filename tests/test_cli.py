@@ -241,7 +241,7 @@ def test_a_submission_for_test_images_that_the_run_did_not_keep_apart_is_marked(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     test = sample.load()[1].images
-    monkeypatch.setattr("tenfold.cli.predict.TEST_ROWS", len(test))
+    monkeypatch.setattr(sys.modules["tenfold.cli.predict"], "TEST_ROWS", len(test))
     (tmp_path / "own.csv").write_bytes(rows.render(test))
     (tmp_path / "others.csv").write_bytes(rows.render(test[::-1]))
     model = finished_run / "classifier_light.onnx"

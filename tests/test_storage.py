@@ -198,7 +198,7 @@ def test_a_result_counts_only_while_its_files_are_unchanged(tmp_path: Path) -> N
     with pytest.raises(BadInput, match=r"weights: was changed or damaged after it was written; fit it"):
         require_finished(tmp_path, "fit it")
     (tmp_path / "weights").unlink()
-    with pytest.raises(BadInput, match=r"weights is missing; fit it"):
+    with pytest.raises(BadInput, match=r"weights: is missing; fit it"):
         require_finished(tmp_path, "fit it")
     with pytest.raises(BadInput, match=r"no done.json in it, so not finished; fit it"):
         require_finished(tmp_path / "nowhere", "fit it")

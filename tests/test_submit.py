@@ -288,7 +288,7 @@ def test_an_account_without_a_team_may_submit(kaggle: Kaggle, home: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "line 1"),
+        (b"", "is empty"),
         (b"ImageId,Label\n", "has a header but no rows"),
         (submission.render(np.zeros(360, np.int64)), "must have 28,000 rows, got 360"),
         (submission.render(np.zeros(10_000, np.int64)), "must have 28,000 rows, got 10,000"),

@@ -36,7 +36,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Callab
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     def run(work: Callable[[], object]) -> tuple[int, str]:
-        monkeypatch.setattr(model_file, "describe", lambda _: work())
+        monkeypatch.setattr(model_file, "describe", lambda *_, **__: work())
         done = in_process("info", "model.onnx", cwd=tmp_path)
         return done.returncode, one_sentence(done.stderr)
 

@@ -20,7 +20,7 @@ def open_stream(opener: Opener, name: str) -> io.BufferedReader:
     """Open a CSV. Raises DamagedFile where the first bytes show that it is another kind of file."""
     stream = io.BufferedReader(cast("Any", opener()), buffer_size=1 << 20)  # an entry of a zip is not buffered
     start = stream.peek(kinds.START)[: kinds.START]
-    damage = kinds.refusal(start, "a CSV") if start else "is empty; download it again"
+    damage = kinds.refusal(start, "a CSV") if start else "is empty; download it again, or give a whole file"
     if damage:
         stream.close()
         raise DamagedFile(f"{name}: {damage}")

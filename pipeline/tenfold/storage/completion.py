@@ -44,9 +44,9 @@ def require_finished(folder: Path, fix: str = FIX) -> dict[str, Any]:
             raise ValueError("its own hash differs")
         changed = next((name for name, digest in done["files"].items() if _sha256(folder / name) != digest), None)
     except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        reason = f"no {DONE} in it, so not finished" if missing == DONE else f"{missing} is missing"
-        raise BadInput(f"{folder}: {reason}; {fix}") from error
+        missing = Path(str(error.filename))
+        what = f"{folder}: no {DONE} in it, so not finished" if missing == path else f"{missing}: is missing"
+        raise BadInput(f"{what}; {fix}") from error
     except NotADirectoryError as error:
         raise BadInput(f"{folder}: must be a folder, is a file; {fix}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
