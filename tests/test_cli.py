@@ -188,6 +188,7 @@ def test_rates_are_cut_only_where_a_loss_became_nan(factor: str, part: str, tmp_
     ("text", "parts"),
     [
         ("folds = ", ["mine.toml: ", "TOML"]),
+        pytest.param("folds = " + 50_000 * "[", ["mine.toml: ", "TOML"], id="deep"),
         ("fold = 3", ["mine.toml: ", "setting fold;"]),
         ("[fit]\nepoch = 3", ["mine.toml: ", "setting fit.epoch;"]),
         ("[fit]\nepochs = 'ten'", ["mine.toml: fit.epochs: ", "ten"]),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import in_process, one_sentence
+from conftest import SMOKE, in_process, one_sentence
+
+from tenfold.storage.lock import locked
 
 FLIPS = 20  # for each command
 SEED = 0
@@ -57,6 +59,34 @@ def test_a_flipped_bit_is_named_or_changes_nothing(
         if name == LOG and code == 0:
             continue  # a log is never fatal, and its curves may differ
         assert (code, text, files) == expected or (code == 2 and re.search(r"\brun\b", text)), (name, text)
+
+
+@pytest.mark.parametrize("name", [LOG, "data.json"])
+def test_a_flipped_bit_never_ends_a_repeated_run_in_a_traceback(name: str, finished_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished_run, tmp_path / "run")
+    (tmp_path / "run/done.json").unlink()  # so that the run continues
+    path = tmp_path / "run" / name
+    whole = path.read_bytes()
+    rng = np.random.default_rng([SEED, *name.encode()])
+    for _ in range(10):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        done = in_process(*SMOKE, "--only", "light", "--out", "run", cwd=tmp_path)
+        if name == LOG:
+            assert done.returncode == 0 and "fitted light" in done.stdout, done.stderr
+        else:
+            assert done.returncode == 0 or "run" in one_sentence(done.stderr)
+        path.write_bytes(whole)
+
+
+def test_a_run_that_is_held_is_not_exported_into(finished_run: Path, other_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run, tmp_path / "run")
+    before = (run / "classifier.onnx").read_bytes()
+    with locked(run):
+        done = in_process("export", other_run, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "another tenfold is running in it" in one_sentence(done.stderr)
+    assert (run / "classifier.onnx").read_bytes() == before
 
 
 def test_a_damaged_submission_is_not_sent(finished_run: Path, tmp_path: Path) -> None:

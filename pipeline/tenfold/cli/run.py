@@ -173,7 +173,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise BadInput(f"{path}: can't be read ({error.strerror}); give a TOML file of settings") from error
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or thousands of nested lists
         raise BadInput(f"{path}: not valid TOML ({error}); correct it") from error
     try:
         from_table(table)
