@@ -52,7 +52,7 @@ def load_sources(data: Data) -> Sources:
         train = Digits.of("kaggle-train", rows.train_images, rows.train_labels)
         test = Digits.of("kaggle-test", rows.test_images, None)
         notes = []
-        if path.parent != data.data.parent and path != data.data / competition.ARCHIVE:
+        if path not in (data.data, data.data / competition.ARCHIVE):
             notes.append(f"note: reading {path}")
         if (len(train), len(test)) != (competition.TRAIN_ROWS, competition.TEST_ROWS):
             notes.append(
