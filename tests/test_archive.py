@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -165,5 +164,4 @@ def test_more_than_the_declared_size_is_not_read(tmp_path: Path) -> None:
     size = len(CONTENT["train.csv"])
     content = path.read_bytes().replace(size.to_bytes(4, "little"), (size // 2).to_bytes(4, "little"))
     path.write_bytes(content)
-    message = error_of(path)
-    assert "again" in message and zlib.crc32(CONTENT["train.csv"]) != 0
+    assert error_of(path).startswith(": is not a complete zip archive (Bad CRC-32")

@@ -208,6 +208,12 @@ def test_a_settings_file_that_is_wrong_is_refused(text: str, parts: list[str], t
     assert all(part in sentence for part in parts), sentence
 
 
+def test_a_settings_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As Windows' editors write it."""
+    (tmp_path / "mine.toml").write_text("folds = 7\n", "utf-8-sig")
+    assert "folds = 7\n" in succeeded(in_process("run", "--config", "mine.toml", "--dry-run", cwd=tmp_path))
+
+
 @pytest.mark.parametrize("folder", ["file/run", "/proc/run"])
 def test_a_folder_that_cannot_be_written_is_refused(folder: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
