@@ -16,7 +16,7 @@ from digit_recognizer.damage import DamagedFile
 PLAIN = submission.render(np.array([2, 0, 9, 9]))
 
 DAMAGED = {
-    "empty": (b"", None, "download it again"),
+    "empty": (b"", None, "download it again, or give a whole file"),
     "no header": (PLAIN.partition(b"\n")[2], 1, "give a submission file"),
     "other header": (PLAIN.replace(b"ImageId", b"id"), 1, "give a submission file"),
     "columns swapped": (PLAIN.replace(b"ImageId,Label", b"Label,ImageId"), 1, "give a submission file"),
