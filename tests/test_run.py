@@ -185,7 +185,7 @@ def test_a_run_on_test_images_is_marked_as_leaked(tmp_path: Path, monkeypatch: p
 def test_a_run_continues_once_the_disk_has_room(finished_run: Path, tmp_path: Path) -> None:
     """The limit on a file's size stands for the full disk: both refuse in the middle of a write."""
     limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY)); "
-    program = limited + "runpy.run_module('tenfold.cli', run_name='__main__')"
+    program = limited + "runpy.run_module('tenfold', run_name='__main__')"
     full = subprocess.run(
         [sys.executable, "-c", program, *SMOKE, "--out", "run"],
         cwd=tmp_path,

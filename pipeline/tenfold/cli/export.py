@@ -29,7 +29,7 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     from tenfold.data.overlap import DataRecord
     from tenfold.evaluation.metrics import load_run_metrics
     from tenfold.evaluation.model_card import model_cards
-    from tenfold.models.export import export_models, write_models
+    from tenfold.models.export import MODELS, export_models, write_models
     from tenfold.models.weights import TrainedNets
     from tenfold.storage import run_contents
     from tenfold.storage.completion import finish, require_finished
@@ -37,7 +37,7 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     from tenfold.storage.run_folder import ENVIRONMENT, RunFolder
     from tenfold_onnx.write.half import with_half_weights
 
-    done = require_finished(run)
+    done = require_finished(run, unused=MODELS)
     folder = RunFolder(run)
     settings, metrics = folder.settings(), load_run_metrics(folder)
     cards = model_cards(settings, metrics, DataRecord.load(folder), folder.read_json(ENVIRONMENT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,8 +31,8 @@ def finished(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def require_finished(folder: Path, fix: str = FIX) -> dict[str, Any]:
-    """What `finish` declared, with every file there and unchanged.
+def require_finished(folder: Path, fix: str = FIX, unused: Collection[str] = ()) -> dict[str, Any]:
+    """What `finish` declared, with every file there and unchanged, apart from those that the caller leaves `unused`.
 
     Every command that uses the files of a finished run, blend or training calls this first. Raises BadInput, with how
     to `fix` it, where the folder is not finished, or a file was changed or removed since.
@@ -42,7 +42,8 @@ def require_finished(folder: Path, fix: str = FIX) -> dict[str, Any]:
         done: dict[str, Any] = json.loads(path.read_text("utf-8", PATHS))
         if done.pop(OWN_HASH) != _hash_of(done):
             raise ValueError("its own hash differs")
-        changed = next((name for name, digest in done["files"].items() if _sha256(folder / name) != digest), None)
+        used = {name: digest for name, digest in done["files"].items() if name not in unused}
+        changed = next((name for name, digest in used.items() if _sha256(folder / name) != digest), None)
     except FileNotFoundError as error:
         missing = Path(str(error.filename))
         what = f"{folder}: no {DONE} in it, so not finished" if missing == path else f"{missing}: is missing"
