@@ -84,8 +84,10 @@ def test_a_run_that_is_held_is_not_exported_into(finished_run: Path, other_run: 
     run = shutil.copytree(finished_run, tmp_path / "run")
     before = (run / "classifier.onnx").read_bytes()
     with locked(run):
-        done = in_process("export", other_run, "--out", "run", cwd=tmp_path)
+        done = in_process("export", "run", cwd=tmp_path)
     assert done.returncode == 2 and "another tenfold is running in it" in one_sentence(done.stderr)
+    done = in_process("export", other_run, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "run: is another run's folder" in one_sentence(done.stderr)
     assert (run / "classifier.onnx").read_bytes() == before
 
 

@@ -84,6 +84,16 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, files: dict[str
 
 
 @pytest.mark.usefixtures("runtime")
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    succeeded(in_process("app", shipped_models(), "--site", "site", cwd=tmp_path))
+    (tmp_path / "precious.txt").write_text("precious")
+    (tmp_path / "site/index.html").unlink()
+    (tmp_path / "site/index.html").symlink_to("../precious.txt")
+    assert "site/index.html: is a link" in refused("app", shipped_models(), "--site", "site", cwd=tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+
+
+@pytest.mark.usefixtures("runtime")
 def test_a_site_is_replaced_and_what_lies_beside_it_stays(tmp_path: Path) -> None:
     folder = tmp_path / "site"
     succeeded(in_process("app", shipped_models(), "--site", "site", cwd=tmp_path))

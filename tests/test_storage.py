@@ -152,6 +152,14 @@ def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
     assert device.is_char_device() and list(tmp_path.iterdir()) == [device]
 
 
+def test_a_link_to_itself_is_refused_and_stays(tmp_path: Path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        atomic.write(link, b"digits")
+    assert link.is_symlink() and list(tmp_path.iterdir()) == [link]
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_what_a_link_points_to_is_written(exists: bool, tmp_path: Path) -> None:
     target, link = tmp_path / "far/target.csv", tmp_path / "link.csv"

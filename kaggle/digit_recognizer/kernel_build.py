@@ -105,7 +105,7 @@ def _is_named(metadata: Path, name: str) -> bool:
     """Whether the metadata is that of our kernel or data set `name`, whoever owns it."""
     try:
         return str(json.loads(metadata.read_text("utf-8"))["id"]).rpartition("/")[2] == name
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return False
 
 

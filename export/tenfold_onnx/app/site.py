@@ -39,13 +39,15 @@ def build_site(store: ModelStore, out: Path) -> None:
         raise BadInput(f"{out}: is a file; name a folder for the site")
     if out.is_dir() and any(out.iterdir()) and not _is_ours(out):
         raise BadInput(f"{out}: has other files in it, and no site that `tenfold app` wrote; name a new folder")
+    link = next((path for path in out.rglob("*") if path.is_symlink()), None)
+    if link:
+        raise BadInput(f"{link}: is a link, and what it points to would be replaced; remove it, or name a new folder")
     entries = [{**store.description(name), "folder": f"models/{number}"} for number, name in enumerate(store.folders)]
     with tempfile.TemporaryDirectory() as temporary:
         archive = _download(Path(temporary))
         out.mkdir(parents=True, exist_ok=True)
-        (out / MARKER).write_text(
-            json.dumps(MARKED), encoding="utf-8"
-        )  # first: then a build that stops can be repeated
+        # First: then a build that stops can be repeated.
+        (out / MARKER).write_text(json.dumps(MARKED), encoding="utf-8")
         shutil.copytree(STATIC, out, dirs_exist_ok=True)
         shutil.copytree(IN_BROWSER, out, dirs_exist_ok=True)
         with tarfile.open(archive) as package:

@@ -37,6 +37,9 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     from tenfold.storage.run_folder import ENVIRONMENT, RunFolder
     from tenfold_onnx.write.half import with_half_weights
 
+    own = target.resolve() == run.resolve()
+    if run_contents.is_marked(target) and not own:
+        raise BadInput(f"{target}: is another run's folder, whose models would be replaced; give another --out")
     done = require_finished(run, unused=MODELS)
     folder = RunFolder(run)
     settings, metrics = folder.settings(), load_run_metrics(folder)
@@ -44,8 +47,8 @@ def export(run: Path, /, *, out: Path | None = None, half: bool = False) -> None
     models = export_models(TrainedNets.load(folder, settings), metrics.temperature)
     if half:
         models = {name: with_half_weights(model) for name, model in models.items()}
-    with locked(target) if run_contents.is_marked(target) else nullcontext():
+    with locked(target) if own else nullcontext():
         write_models(target, models, cards)
-        if target.resolve() == run.resolve():  # another release writes other cards, so other hashes
+        if own:  # another release writes other cards, so other hashes
             finish(run, tuple(done["files"]), {})
     result(f"written to {target}: {', '.join(models)}")

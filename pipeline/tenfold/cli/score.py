@@ -16,13 +16,14 @@ def score(submission: Path, /, *, data: Data | None = None) -> None:
     Parameters
     ----------
     submission
-        A submission.csv.
+        A submission.csv, or the folder of the run that wrote it.
     """
     from digit_recognizer.submission import read
     from tenfold.evaluation import judge
     from tenfold.sources.load import load_sources, reference_digits, resolve_source
+    from tenfold.storage.run_folder import SUBMISSION
 
-    predicted = read(submission)
+    predicted = read(submission / SUBMISSION if submission.is_dir() else submission)
     data, line = resolve_source(data or Data())
     note(line)
     labels = judge.look_up_labels(load_sources(data).test, reference_digits(data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import tempfile
@@ -23,7 +24,10 @@ def write(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, /dev/stdout, a named pipe
             path.write_bytes(data)
             return
-        _replace(Path(os.path.realpath(path)), data)
+        target = Path(os.path.realpath(path))
+        if target.is_symlink():  # it points to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        _replace(target, data)
     except OSError as error:
         error.filename = str(path)  # instead of the temporary name
         raise

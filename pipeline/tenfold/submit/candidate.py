@@ -83,7 +83,7 @@ def _metrics(path: Path) -> dict[str, Any]:
     """A run's metrics.json; empty where it is missing or damaged, since a submission does not need it."""
     try:
         table = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return table if isinstance(table, dict) else {}
 

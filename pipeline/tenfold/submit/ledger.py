@@ -103,7 +103,7 @@ def _read(path: Path) -> list[Attempt]:
         return [parse(record) for record in json.loads(path.read_text("utf-8"))]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{path}: cannot be read ({error}), so nothing was sent; fix or remove it "
             "(`tenfold submissions` shows what Kaggle has)"
