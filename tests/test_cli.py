@@ -257,3 +257,12 @@ def test_a_submission_for_test_images_that_the_run_did_not_keep_apart_is_marked(
     card = {"honest": "NO: LEAKED, trained on test images with their labels"}
     (tmp_path / "leaked.onnx").write_bytes(with_card(model.read_bytes(), card))
     assert "own.csv: LEAKED" in in_process("predict", "own.csv", "--model", "leaked.onnx", cwd=tmp_path).stderr
+
+
+@pytest.mark.parametrize("out", ["folder", "digits.csv/answers.csv"])
+def test_what_is_in_the_way_of_an_output_is_named(out: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "digits.csv").write_bytes(rows.render(few_digits(3).images))
+    sentence = refused("predict", "digits.csv", "--out", out, cwd=tmp_path)
+    assert f"{out}: a file or folder is in the way" in sentence
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["digits.csv", "folder"]

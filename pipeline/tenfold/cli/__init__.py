@@ -151,6 +151,8 @@ def _fail_unforeseen(error: Exception, tokens: list[str]) -> int:
         return _fail("memory ran out; free some, or use fewer --workers, and repeat the command", 1)
     if isinstance(error, OSError):
         where = error.filename or "system"
+        if isinstance(error, (FileExistsError, IsADirectoryError, NotADirectoryError)):
+            return _fail(f"{where}: a file or folder is in the way ({error.strerror}); give another path", 2)
         return _fail(f"{where}: {error.strerror or error}; fix that and repeat the command", 1)
     if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error)):
         return _fail(missing, 2)
