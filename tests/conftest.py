@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
+from kaggle_server import Kaggle, served
 
 from tenfold.cli import command_line, status
 from tenfold.data.digits import Digits
@@ -68,6 +69,13 @@ def real_data() -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for this session, so that tests leave the user's alone."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def kaggle() -> Iterator[Kaggle]:
+    """A server on 127.0.0.1 that answers the real `kaggle` command."""
+    with served() as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,6 @@ from kaggle_server import (
     error,
     hang,
     reset,
-    served,
     web_page,
     whole_archive,
     zip_of,
@@ -28,12 +27,6 @@ from kaggle_server import (
 
 from digit_recognizer.command import Result
 from digit_recognizer.failures import failure
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with served() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tenfold.storage.environment import CHECKOUT, environment, git_commit
+from tenfold.extras import CHECKOUT
+from tenfold.storage.environment import environment, git_commit
 
 OTHER_OWNER = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kaggle_server import Kaggle, reply, served
+from kaggle_server import Kaggle, reply
 
 from digit_recognizer import credentials
 from digit_recognizer.command import Result
@@ -15,12 +14,6 @@ from digit_recognizer.control_characters import without_control_characters
 from digit_recognizer.failures import QUOTE_LENGTH, quote, refuses
 
 TWO_LINES = "first-line-0123456789\nsecond-line-abcdefghi"
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with served() as server:
-        yield server
 
 
 def test_a_failure_of_the_command_itself_shows_its_cause(kaggle: Kaggle, tmp_path: Path) -> None:

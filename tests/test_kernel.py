@@ -8,11 +8,10 @@ import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kaggle_server import HANG_S, Answer, Kaggle, error, reply, served
+from kaggle_server import HANG_S, Answer, Kaggle, error, reply
 
 from digit_recognizer import kernel_build, rows, submission
 from tenfold.cli import command_line
@@ -29,12 +28,6 @@ cgan = { epochs = 1, epoch_images = 256, width = 4, least_variety = 0, cas_seeds
 generator = { epochs = 1 }
 """
 MOUNTS = ("competitions/digit-recognizer datasets/someone/tenfold-wheels", "digit-recognizer tenfold-wheels")
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with served() as server:
-        yield server
 
 
 @pytest.fixture

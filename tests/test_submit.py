@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,6 @@ from kaggle_server import (
     normal,
     reply,
     reset,
-    served,
     web_page,
 )
 
@@ -44,12 +43,6 @@ from tenfold.submit.ledger import LEDGER, Ledger
 # Only a hang takes as long as HANG_S. The list is read once after sending, since the server updates it at once.
 OPTIONS = {"--upload-s": HANG_S, "--call-s": HANG_S, "--score-s": HANG_S, "--appear-s": 0.1, "--poll-s": 0.1}
 Done = subprocess.CompletedProcess[str]
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with served() as server:
-        yield server
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from conftest import wait_until
 from kaggle_server import HANG_S, Answer, Kaggle, Reply, accept_then, error, normal, reply, reset, served
 
 from digit_recognizer import submission
@@ -109,13 +109,6 @@ def start(server: Server, home: Path, name: str) -> Command:
         text=True,
     )
     return Command(home / name, process, set(attempts(home / name)))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HANG_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def disturb(server: Server, command: Command, seen: int) -> None:

@@ -10,14 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from kaggle_server import HANG_S, Answer, Kaggle, Reply, error, first, hang, normal, reply, served
+from conftest import wait_until
+from kaggle_server import HANG_S, Answer, Kaggle, Reply, error, first, hang, normal, reply
 
 from digit_recognizer import client, submission
 from tenfold.submit.attempt import Attempt
@@ -25,12 +24,6 @@ from tenfold.submit.ledger import LEDGER, Ledger
 
 LIMITS = ["--call-s", HANG_S, "--score-s", HANG_S, "--appear-s", 0.1, "--poll-s", 0.1]
 Done = subprocess.CompletedProcess[str]
-
-
-@pytest.fixture
-def kaggle() -> Iterator[Kaggle]:
-    with served() as server:
-        yield server
 
 
 @pytest.fixture
@@ -59,13 +52,6 @@ def start(kaggle: Kaggle, home: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + HANG_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def states(home: Path, folder: str = "a") -> list[str]:

@@ -8,16 +8,17 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Final
 
 from tenfold.errors import Unexpected
 
-PREFIX = "tenfold-error-"
+PREFIX: Final = "tenfold-error-"
 
 
 def bug_report(error: Exception, command: Sequence[str]) -> str:
     """Write down where in the code an error arose; return the sentence that says so.
 
-    Messages of a command line's own arguments are in the file, so a person should read it before sending it.
+    The file has the command with its arguments, so a person should read it before sending it.
     """
     details = error.details if isinstance(error, Unexpected) else "".join(traceback.format_exception(error))
     what = str(error) if isinstance(error, Unexpected) else f"{type(error).__name__}: {error}"

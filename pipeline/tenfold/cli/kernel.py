@@ -11,6 +11,7 @@ from cyclopts import App
 from digit_recognizer.account import account_name
 from digit_recognizer.limits import Limits
 from tenfold.cli.run import read_settings
+from tenfold.extras import CHECKOUT
 
 kernel = App(name="kernel", help="Train on Kaggle's GPU: build, push, status, output.")
 OUT = Path("kernel-build")
@@ -38,7 +39,7 @@ def build(*, config: Path | None = None, out: Path = OUT, owner: str | None = No
         read_settings(config)  # refuse a wrong file before anything is pushed
         settings = config.read_bytes()
     account = owner or account_name(Limits().call_s)
-    kernel_build.build(out, account, settings, Path(__file__).resolve().parents[3], _requirements(), python)
+    kernel_build.build(out, account, settings, CHECKOUT, _requirements(), python)
     count = len(list((out / "wheels").glob("*.whl")))
     print(f"built {out}: {count} wheels and the kernel of {account}; `tenfold kernel push` sends them")
 

@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from tenfold.extras import CHECKOUT
+
 WIDEST: Final = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512 and bf16", "avx512f": "AVX-512", "avx2": "AVX2"}
-CHECKOUT: Final = Path(__file__).resolve().parents[3]  # where this file lies in one
 RECORDED: Final = (
     "tenfold",
     "torch",
