@@ -117,7 +117,9 @@ def in_process(*arguments: str | Path, cwd: Path, **environment: str) -> subproc
     ):
         code = status([str(argument) for argument in arguments])
     torch.set_num_threads(1)  # a run sets its own number
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+    # As a terminal shows a path of other bytes than UTF-8, which pytest's processes can't exchange as it is.
+    printed = (text.getvalue().encode(errors="backslashreplace").decode() for text in (out, err))
+    return subprocess.CompletedProcess(arguments, code, *printed)
 
 
 def succeeded(done: subprocess.CompletedProcess[str]) -> str:

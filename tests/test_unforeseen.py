@@ -26,6 +26,7 @@ from tenfold.cli.summary import command
 from tenfold.errors import RunFailed, Unexpected
 from tenfold.orchestration.pool import failure
 from tenfold_onnx import model_file
+from tenfold_onnx.content_hash import without_content_hash
 
 COMMAND = [sys.executable, "-m", "tenfold"]
 
@@ -116,6 +117,9 @@ def test_a_path_may_hold_any_bytes(finished_run: Path, other_run: Path, tmp_path
         ["compare", f"{strange} blend", strange],
     ):
         succeeded(in_process(*arguments, cwd=tmp_path))
+    other_writer = tmp_path / strange / "other.onnx"
+    other_writer.write_bytes(without_content_hash((finished_run / "classifier.onnx").read_bytes()))
+    succeeded(in_process("info", other_writer, "--no-verify", cwd=tmp_path))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,10 @@ def _open_session(
         raise BadInput(f"{path}: cannot be read ({error.strerror}); give another file") from error
     if verify and ends_in_hash(model) and not is_intact(model):
         raise _changed(path)
-    # The bytes that were checked are the ones that run. Other files may name further files beside them.
-    source = model if ends_in_hash(model) else str(path)
+    # The bytes that were checked are the ones that run. Other models may name files beside them, which onnxruntime
+    # finds by the model's path; it takes only paths in UTF-8.
+    in_utf8 = str(path).encode(errors="ignore") == os.fsencode(path)
+    source = str(path) if in_utf8 and not ends_in_hash(model) else model
     try:
         session = ort.InferenceSession(source, options, providers=list(providers))
         card = session.get_modelmeta().custom_metadata_map  # fails where it is no UTF-8
