@@ -66,11 +66,13 @@ def wait_until(true: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def test_every_task_runs_in_its_own_process_and_reports() -> None:
+def test_tasks_take_turns_in_processes_beside_this_one() -> None:
     reports: list[tuple[int, int]] = []
-    run_all([Task(f"task {n}", send_process_id, n) for n in range(3)], 2, reports.append)
-    assert sorted(argument for argument, _ in reports) == [0, 1, 2]
-    assert len({process_id for _, process_id in reports} | {os.getpid()}) == 4
+    run_all([Task(f"task {n}", send_process_id, n) for n in range(20)], 2, reports.append)
+    assert sorted(argument for argument, _ in reports) == list(range(20))
+    processes = {process_id for _, process_id in reports}
+    assert len(processes) in (1, 2) and os.getpid() not in processes
+    assert not any(map(is_alive, processes))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,15 @@ def test_a_failure_comes_back_and_stops_the_other_tasks(
 def test_a_killed_process_is_named_with_the_likely_cause() -> None:
     with pytest.raises(RunFailed, match=r"unlucky: its process was killed, .*memory"):
         run_all([Task("unlucky", kill_itself, None)], 1, lambda _: None)
+
+
+def test_a_task_that_its_process_cannot_read_is_a_failure(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """Where it would wait for ever."""
+    monkeypatch.setattr(sys.modules[__name__], "only_here", send_size, raising=False)
+    monkeypatch.setattr(send_size, "__qualname__", "only_here")
+    with pytest.raises(RunFailed, match=r"unlucky: its process ended with code 1; "):
+        run_all([Task("unlucky", send_size, b"")], 1, lambda _: None)
+    assert "only_here" in capfd.readouterr().err
 
 
 def test_a_large_task_arrives_whole() -> None:

@@ -1,13 +1,14 @@
-"""Where tasks run: each in a fresh process, several side by side.
+"""Where tasks run: several side by side, in processes that each do one task after the other.
 
-A task writes its results into the run's folder, so only progress comes back. One process per task bounds memory, and
-lets a killed task be named. The processes are not those of `multiprocessing`, which import the caller's main module
-again: a script without a `__main__` guard would start itself over. Ours need nothing of it.
+A task writes its results into the run's folder, so only progress comes back. Each process imports PyTorch once, which
+takes seconds, and a killed one names its task. The processes are not those of `multiprocessing`, which import the
+caller's main module again: a script without a `__main__` guard would start itself over. Ours need nothing of it.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
 from multiprocessing.connection import Connection, Pipe, wait
+from queue import SimpleQueue
 from typing import Any, Final
 
 from tenfold.errors import BadInput, RunFailed, Unexpected, memory_ran_out
@@ -31,7 +33,7 @@ Report = Callable[[Any], None]
 
 @dataclass(frozen=True)
 class Task:
-    """A function of a module, called as `work(argument, report)` in a process of its own."""
+    """A function of a module, called as `work(argument, report)` in one of the processes."""
 
     name: str
     work: Callable[[Any, Report], None]
@@ -45,14 +47,17 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
     others. Raises RunFailed, or the BadInput that a task raised.
     """
     waiting = iter(tasks)
-    running: dict[Connection, tuple[Task, subprocess.Popen[bytes]]] = {}
+    processes: dict[Connection, subprocess.Popen[bytes]] = {}
+    running: dict[Connection, Task] = {}
     try:
         while True:
             for task in islice(waiting, workers - len(running)):
+                connection = next(iter(processes.keys() - running.keys()), None)
                 try:
-                    with _stops_deferred():
-                        connection, process = _start()
-                        running[connection] = task, process
+                    if connection is None:
+                        with _stops_deferred():
+                            connection, process = _start()
+                            processes[connection] = process
                 except OSError as error:
                     reason = f"no process can be started ({error.strerror or error})"
                     if running:
@@ -60,29 +65,28 @@ def run_all(tasks: Iterable[Task], workers: int, report: Report) -> None:
                         raise RunFailed(f"{task.name}: {reason}; {fix}") from error
                     print(f"{reason}: this one does all the work, one training after the other")
                     return run_in_turn(chain([task], waiting), report)
+                running[connection] = task
                 with suppress(*PEER_GONE):  # noticed below
                     connection.send(task)
+            for connection in processes.keys() - running.keys():  # nothing is left for them to do
+                _end(connection, processes.pop(connection))
             if not running:
                 return
             for ready in wait(list(running)):
                 assert isinstance(ready, Connection)
-                task, process = running[ready]
                 try:
                     kind, message = ready.recv()
-                except PEER_GONE:  # after its last message
-                    process.wait()
-                    del running[ready]
-                    _check_exit(task, process)
-                    continue
+                except PEER_GONE:
+                    raise _has_ended(running[ready], processes[ready]) from None
                 if kind == "failed":
                     raise message
-                report(message)
+                if kind == "progress":
+                    report(message)
+                else:
+                    del running[ready]
     finally:
-        for _, process in running.values():
-            process.kill()  # loses nothing: results appear whole or not at all
-        for connection, (_, process) in running.items():
-            process.wait()
-            connection.close()
+        for connection, process in processes.items():
+            _end(connection, process)
 
 
 def run_in_turn(tasks: Iterable[Task], report: Report) -> None:
@@ -152,39 +156,42 @@ def _stops_deferred() -> Iterator[None]:
             signal.raise_signal(number)
 
 
-def _check_exit(task: Task, process: subprocess.Popen[bytes]) -> None:
-    code = process.returncode
+def _end(connection: Connection, process: subprocess.Popen[bytes]) -> None:
+    process.kill()  # loses nothing: results appear whole or not at all
+    process.wait()
+    connection.close()
+
+
+def _has_ended(task: Task, process: subprocess.Popen[bytes]) -> RunFailed:
+    """What went wrong where a process has ended before its task."""
+    code = process.wait()
     if code == -signal.SIGKILL:
-        raise RunFailed(
+        return RunFailed(
             f"{task.name}: its process was killed, most likely because memory ran out; "
             "the same command continues from the last epoch (fewer --workers need less)"
         )
-    if code:
-        raise RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
+    return RunFailed(f"{task.name}: its process ended with code {code}; the same command continues")
 
 
 def serve(file_descriptor: int) -> None:
-    """Do the task that arrives at this end of a connection: all that a process of `run_all` does."""
+    """Do the tasks that arrive at this end of a connection: all that a process of `run_all` does."""
     connection = Connection(file_descriptor)
-    try:
-        task: Task = connection.recv()
-    except PEER_GONE:
-        return
-    _exit_with_peer(connection)
-    error = failure(task.name, lambda: task.work(task.argument, lambda record: connection.send(("progress", record))))
-    if error:
-        connection.send(("failed", error))
+    arrived = SimpleQueue[bytes]()
+    threading.Thread(target=_receive, args=(connection, arrived), daemon=True).start()
+    while True:
+        task: Task = pickle.loads(arrived.get())  # noqa: S301  # from the process that started this one
+        error = failure(task.name, partial(task.work, task.argument, lambda data: connection.send(("progress", data))))
+        del task  # its digits, while this waits
+        connection.send(("failed", error) if error else ("finished", None))
 
 
-def _exit_with_peer(connection: Connection) -> None:
-    """End this process as soon as the one that started it has ended, even by SIGKILL.
+def _receive(connection: Connection, arrived: SimpleQueue[bytes]) -> None:
+    """Put what arrives into the queue. End this process as soon as the one that started it has ended, even by SIGKILL.
 
-    After the task nothing more is sent, so all that can arrive is the end. The connection stays open until this
-    process ends, as long as it is watched.
+    The connection stays open until this process ends, as long as it is read.
     """
-
-    def watch() -> None:
-        wait([connection])
+    try:
+        while True:
+            arrived.put(connection.recv_bytes())
+    finally:
         os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

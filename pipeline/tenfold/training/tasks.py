@@ -1,4 +1,4 @@
-"""The two tasks of a run, each in a process of its own: fit a generator, fit a classifier."""
+"""The two tasks of a run: fit a generator, fit a classifier."""
 
 from __future__ import annotations
 
