@@ -107,7 +107,10 @@ def test_a_dry_run_prints_settings_that_can_be_given_back(tmp_path: Path) -> Non
     first = succeeded(in_process("run", "--preset", "smoke", "--seed", "5", "--dry-run", cwd=tmp_path))
     assert tomllib.loads(first)["seed"] == 5
     (tmp_path / "settings.toml").write_text(first)
-    assert succeeded(in_process("run", "--config", "settings.toml", "--dry-run", cwd=tmp_path)) == first
+    again = succeeded(in_process("run", "--config", "settings.toml", "--dry-run", cwd=tmp_path))
+    assert tomllib.loads(again) == tomllib.loads(first)
+    assert first.startswith("# source: sample") and "\n# preset: smoke\n# folder: runs/sample-smoke\n" in first
+    assert "\n# preset: demo, overridden by settings.toml\n" in again
     assert [file.name for file in tmp_path.iterdir()] == ["settings.toml"]
 
 

@@ -26,16 +26,6 @@ def test_the_kaggle_folder_shadows_nothing() -> None:
     assert "site-packages" in done.stdout
 
 
-def test_every_package_folder_is_listed_for_the_wheel() -> None:
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    existing = {
-        ".".join(path.parent.relative_to(root).parts)
-        for root in (ROOT / "pipeline", ROOT / "export", ROOT / "kaggle")
-        for path in root.rglob("__init__.py")
-    }
-    assert listed == existing
-
-
 def test_the_base_installation_does_not_require_torch() -> None:
     requirements = importlib.metadata.requires("tenfold") or []
     base = sorted(line.split(">")[0] for line in requirements if "extra ==" not in line)

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from conftest import few_digits
+from conftest import few_digits, refused
 from kaggle_server import served
 from PIL import Image
 
 from digit_recognizer import rows
 from tenfold.cli import status
 from tenfold.extras import install_command
-from tenfold_onnx import BadInput, Classifier, Generator
+from tenfold.models.export import MODELS
+from tenfold_onnx import BadInput, Classifier, Generator, shipped_models
 from tenfold_onnx.contract import labels_between
 from tenfold_onnx.images import read_image
 
@@ -240,6 +241,16 @@ def test_info_prints_inputs_outputs_and_card(finished_run: Path, capsys: pytest.
     table = json.loads(capsys.readouterr().out)
     assert table["inputs"] == {"z": "float32 (batch, 64)", "labels": "int64 (batch,)"}
     assert table["card"]["source"] == "sample"
+
+
+def test_info_describes_every_model_of_a_folder(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, folder in (([str(finished_run)], finished_run), ([], shipped_models())):
+        assert status(["info", "--json", *arguments]) == 0
+        described = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
+        assert described == sorted(str(path) for path in folder.glob("*.onnx")) != []
+    assert status(["info", str(finished_run)]) == 0
+    assert capsys.readouterr().out.count("\n\nfile ") == len(MODELS) - 1
+    assert "has no .onnx file" in refused("info", finished_run / "light", cwd=finished_run)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ PRESETS: Final[dict[Preset, dict[str, Any]]] = {
     "demo": {
         "folds": 3,
         "net": {"channels": [12, 24, 32, 64]},
-        "fit": {"epochs": 15},
-        "light": {"channels": [12, 24, 32, 64], "epochs": 15},
+        "fit": {"epochs": 13},
+        "light": {"channels": [12, 24, 32, 64], "epochs": 13},
         "cgan": {"share": 0.0, "batch_size": 64},  # in a minute a fold's generator learns no digit worth training on
         "generator": {"epochs": 8},
     },

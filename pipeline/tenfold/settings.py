@@ -258,7 +258,7 @@ class Settings(_Ranged):
 
     data: Data = field(default_factory=Data)
     seed: Annotated[int, BASICS] = _ranged(0, low=0, high=2**32 - 1)
-    """All random numbers derive from this; see tenfold.seeds."""
+    """Another integer gives other random numbers, from the folds to the nets' first weights."""
     folds: Annotated[int, DATA] = _ranged(5, low=2, high=100)
     """Number of folds of the cross-validation; each has its share of every digit."""
     nets: Annotated[int, DATA] = _ranged(1, low=1, high=100)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,4 +77,5 @@ def _serve(store: ModelStore, port: int, no_open: bool) -> None:
     config = uvicorn.Config(
         application(store), http=LimitedConnection, ws="none", log_level="warning", timeout_graceful_shutdown=2
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # how it is meant to end
+        uvicorn.Server(config).run(sockets=[listener])

@@ -44,7 +44,8 @@ def run(
     ----------
     preset
         Predefined settings, which other options override: demo takes about a minute on the sample; on Kaggle's digits
-        fast takes 15 to 35 minutes, best 1 to 3 hours. smoke is for tests. Default: demo on the sample, else fast.
+        fast takes 15 to 35 minutes, best 1 to 3 hours. smoke is for tests. Default: demo on the sample, else fast, whose
+        values are the defaults below.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
@@ -62,7 +63,7 @@ def run(
         Train on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local for one on this machine.
         Not stored in the run: you can continue it with or without a cluster.
     dry_run
-        Print the settings as TOML and stop.
+        Print the settings as TOML, with the preset, the source and the folder as comments, and stop.
     """
     import tomli_w
 
@@ -81,11 +82,14 @@ def run(
         _offer_download(settings.data)
     with _connected(cluster) as nodes:
         settings, line = resolve(settings, nodes)
+        preset = preset or preset_for(settings.data.source)
+        path = out or Path("runs") / f"{settings.data.source}-{preset}"
         if dry_run:
+            overridden = f", overridden by {config}" if config else ""
+            print(f"# {line}\n# preset: {preset}{overridden}\n# folder: {path}")
             print(tomli_w.dumps(to_table(settings)), end="")
             return
         note(line)
-        path = out or Path("runs") / f"{settings.data.source}-{preset or preset_for(settings.data.source)}"
         metrics = carry_out(
             settings, path, fresh=fresh, cut_rates=cut_rates, tensorboard=tensorboard, only=names, cluster=nodes
         )

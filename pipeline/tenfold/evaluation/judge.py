@@ -83,7 +83,7 @@ def score(predicted: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Ve
     if len(predicted) != len(labels):
         raise BadInput(
             f"offline test score: the submission has {len(predicted):,} rows and the test set {len(labels):,}; "
-            "give the right file"
+            "give another file, or the --source that it was made for"
         )
     n, errors = len(labels), int((predicted != labels).sum())
     accuracy = 1 - errors / n

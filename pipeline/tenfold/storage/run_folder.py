@@ -113,7 +113,8 @@ class RunFolder:
         try:
             return from_table(tomllib.loads(path.read_text("utf-8", PATHS)))
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise BadInput(f"{self.path}: no {SETTINGS} in it, so not a run; give the folder of a run") from error
+            what = f"no {SETTINGS} in it, so not a run" if self.path.is_dir() else "there is no such folder"
+            raise BadInput(f"{self.path}: {what}; give the folder of a run") from error
         except (OSError, ValueError, RecursionError) as error:
             raise BadInput(f"{path}: can't be read as settings ({error}); start over with --fresh") from error
 
