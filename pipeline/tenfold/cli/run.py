@@ -44,8 +44,8 @@ def run(
     ----------
     preset
         Predefined settings, which other options override: demo takes about a minute on the sample; on Kaggle's digits
-        fast takes 15 to 35 minutes, best 1 to 3 hours. smoke is for tests. Default: demo on the sample, else fast, whose
-        values are the defaults below.
+        fast takes 15 to 35 minutes, best 1 to 3 hours. smoke is for tests. Default: demo on the sample, else fast. The
+        defaults below are those of fast.
     config
         TOML file of settings, such as a run's settings.toml; overrides the preset, options override both.
     out
