@@ -8,7 +8,6 @@ caller's main module again: a script without a `__main__` guard would start itse
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -176,22 +175,26 @@ def _has_ended(task: Task, process: subprocess.Popen[bytes]) -> RunFailed:
 def serve(file_descriptor: int) -> None:
     """Do the tasks that arrive at this end of a connection: all that a process of `run_all` does."""
     connection = Connection(file_descriptor)
-    arrived = SimpleQueue[bytes]()
+    arrived = SimpleQueue[Task]()
     threading.Thread(target=_receive, args=(connection, arrived), daemon=True).start()
     while True:
-        task: Task = pickle.loads(arrived.get())  # noqa: S301  # from the process that started this one
+        task = arrived.get()
         error = failure(task.name, partial(task.work, task.argument, lambda data: connection.send(("progress", data))))
         del task  # its digits, while this waits
         connection.send(("failed", error) if error else ("finished", None))
 
 
-def _receive(connection: Connection, arrived: SimpleQueue[bytes]) -> None:
+def _receive(connection: Connection, arrived: SimpleQueue[Task]) -> None:
     """Put what arrives into the queue. End this process as soon as the one that started it has ended, even by SIGKILL.
 
     The connection stays open until this process ends, as long as it is read.
     """
     try:
         while True:
-            arrived.put(connection.recv_bytes())
+            arrived.put(connection.recv())
+    except PEER_GONE:
+        pass
+    except Exception:  # a task that only the other process can import
+        traceback.print_exc()
     finally:
         os._exit(1)
