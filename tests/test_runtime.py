@@ -250,6 +250,10 @@ def test_a_copy_answers_alike_with_the_same_options(
         assert model.session.get_provider_options() == original.session.get_provider_options()
 
 
+def test_a_model_is_shown_with_its_path(finished_run: Path) -> None:
+    assert repr(Generator(finished_run / "generator.onnx")) == f"Generator('{finished_run}/generator.onnx')"
+
+
 def test_a_copy_of_a_model_that_is_gone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "light.onnx"
     path.write_bytes((shipped_models() / "classifier_light.onnx").read_bytes())

@@ -231,7 +231,7 @@ def test_latent_vectors_may_be_big_endian_or_a_tensor(generator: Generator) -> N
 @pytest.mark.parametrize("labels", [np.uint8([3, 4]), torch.tensor([3, 4]), pd.Series([3, 4]), np.array([3, 4], ">i2")])
 def test_labels_may_come_in_many_forms(generator: Generator, labels: Any) -> None:
     assert (generator.generate(labels) == generator.generate([3, 4])).all()
-    assert (generator.walk(np.int64(3), (np.int64(5), 6), np.uint8(2)) == generator.walk(3, (5, 6), 2)).all()  # type: ignore[arg-type]
+    assert (generator.walk(np.int64(3), np.array([5, 6]), np.uint8(2)) == generator.walk(3, (5, 6), 2)).all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, "0.5", float("nan"), True, np.bool_(True), None, [0.5], 1j])

@@ -29,8 +29,9 @@ def validated_share(value: Any, name: str) -> float:
 
 
 def validated_pair(value: Any, name: str, most: int | None = None) -> tuple[int, int]:
-    """Two integers from 0 to `most`, in a tuple or list. Raises BadInput, whose message calls them `name`."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
+    """Two integers from 0 to `most`, in a tuple, list or array. Raises BadInput, whose message calls them `name`."""
+    pair = value.tolist() if isinstance(value, np.ndarray) else value
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise BadInput(f"{name}: must be a pair of integers, got {shown(value)}")
-    first, last = (validated_integer(entry, name, 0, most) for entry in value)
+    first, last = (validated_integer(entry, name, 0, most) for entry in pair)
     return first, last

@@ -45,6 +45,9 @@ class LoadedModel:
             raise BadInput(f"path: must be the path of an .onnx file, got {shown(path)}") from error
         self._open(given, validated_options(Options(threads, providers, verify)))
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     def _open(self, path: Path | None, options: Options) -> None:
         self.path = shipped_models() / self.shipped if path is None else path
         self.session = open_model(self.path, self.inputs, self.outputs, options)

@@ -179,7 +179,7 @@ class Generator(LoadedModel):
         least 2. Raises BadInput.
         """
         shares = np.linspace(0, 1, validated_integer(steps, "steps", 2))
-        labels_of_ends = label if isinstance(label, tuple | list) else (label, label)
+        labels_of_ends = label if isinstance(label, tuple | list | np.ndarray) else (label, label)
         first, last = validated_pair(labels_of_ends, "label", CLASSES - 1)
         start, end = (self.latent(1, seed)[0] for seed in validated_pair(seeds, "seeds"))
         labels = np.full(steps, first) if first == last else labels_between(first, last, shares)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import onnxruntime as ort
 
 from tenfold_onnx.arguments import validated_integer
@@ -32,12 +33,12 @@ def validated_options(options: Options) -> Options:
     threads, providers, verify = options
     if threads is not None:
         threads = validated_integer(threads, "threads", 1, MAX_THREADS)
-    if not isinstance(verify, bool):
+    if not isinstance(verify, bool | np.bool_):
         raise BadInput(f"verify: must be True or False, got {shown(verify)}")
     listed = list(providers) if isinstance(providers, list | tuple) else []
     if not listed:
         raise BadInput(f"providers: must be a list of names, such as [{CPU!r}], got {shown(providers)}")
-    return Options(threads, [_provider(entry) for entry in listed], verify)
+    return Options(threads, [_provider(entry) for entry in listed], bool(verify))
 
 
 def open_session(path: Path, options: Options) -> ort.InferenceSession:
