@@ -21,7 +21,7 @@ from tenfold.cli import status
 from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
 from tenfold_onnx.app import STATIC
 from tenfold_onnx.app.model_store import SHIPPED_NAME, ModelStore, channel_images, occlusion
-from tenfold_onnx.contract import labels_between
+from tenfold_onnx.inputs import labels_between
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tenfold_onnx import BadInput, CanvasClassifier
+from tenfold_onnx import CanvasClassifier
 from tenfold_onnx.contract import CANVAS_OUTPUTS
 from tenfold_onnx.write.export import export_canvas, export_explained
 from tenfold_onnx.write.graphs import Canvas, Ensemble, WithActivations
@@ -131,20 +131,6 @@ def test_the_runtime_takes_one_drawing_many_or_none(canvas: CanvasClassifier) ->
     assert canvas.predict(drawing, at_least=0.99).label.tolist() == [-1]
     none = canvas.predict(np.empty((0, 50, 40), np.uint8))
     assert none.probabilities.shape == (0, 10) and none.seen.shape == (0, 28, 28) and none.label.dtype == np.int64
-
-
-@pytest.mark.parametrize(
-    ("drawings", "got"),
-    [
-        (np.zeros((40, 30)), r"float64 \(40, 30\)"),
-        (np.zeros((2, 3, 40, 40), np.uint8), r"uint8 \(2, 3, 40, 40\)"),
-        (np.zeros((1, 40), np.uint8), r"uint8 \(1, 40\)"),
-        (np.zeros((5000, 2), np.uint8), r"uint8 \(5000, 2\)"),
-    ],
-)
-def test_wrong_drawings_are_refused(canvas: CanvasClassifier, drawings: npt.NDArray[np.uint8], got: str) -> None:
-    with pytest.raises(BadInput, match=rf"drawings: must be uint8 \(N, H, W\), .* from 2 to 4096, got {got}"):
-        canvas.predict(drawings)
 
 
 def test_a_canvas_of_other_weights_fails_parity(model: bytes) -> None:

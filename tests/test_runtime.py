@@ -1,28 +1,27 @@
-"""The runtime needs only numpy and onnxruntime, validates its inputs, and does not depend on the batch."""
+"""The runtime needs only numpy and onnxruntime, does not depend on the batch, and can be copied to other processes."""
 
 from __future__ import annotations
 
-import json
+import copy
+import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from conftest import few_digits, refused
+from conftest import few_digits
 from kaggle_server import served
-from PIL import Image
+from sklearn.metrics import log_loss
 
 from digit_recognizer import rows
-from tenfold.cli import status
 from tenfold.extras import install_command
-from tenfold.models.export import MODELS
-from tenfold_onnx import BadInput, Classifier, Generator, shipped_models
-from tenfold_onnx.contract import labels_between
-from tenfold_onnx.images import read_image
+from tenfold_onnx import BadInput, CanvasClassifier, Classifier, Explainer, Generator, shipped_models
 
 BLOCK_TORCH = """
 import sys
@@ -99,26 +98,20 @@ def test_a_digit_reads_the_same_alone_and_in_a_batch(classifier: Classifier) -> 
         assert classifier.predict(images[row]).probabilities[0] == pytest.approx(batch.probabilities[row], abs=1e-6)
 
 
-def test_no_images_give_an_empty_prediction(classifier: Classifier, generator: Generator) -> None:
-    prediction = classifier.predict(np.empty((0, 28, 28), np.uint8))
-    assert prediction.probabilities.shape == (0, 10)
-    assert prediction.label.shape == (0,) and prediction.label.dtype == np.int64
+def test_probabilities_and_classes_have_scikit_learns_names(classifier: Classifier) -> None:
+    truth = np.arange(30) % 10
+    images = Generator(threads=1).generate(truth)
+    for model in (classifier, CanvasClassifier(threads=1)):
+        prediction, probabilities = model.predict(images), model.predict_proba(images)
+        assert (probabilities == prediction.probabilities).all()
+        assert model.classes_.tolist() == list(range(10))
+        digits = prediction.label >= 0
+        assert digits.any() and (model.classes_[probabilities.argmax(1)][digits] == prediction.label[digits]).all()
+    assert log_loss(truth, classifier.predict_proba(images), labels=classifier.classes_) > 0
+
+
+def test_no_labels_give_no_images(generator: Generator) -> None:
     assert generator.generate([]).shape == (0, 28, 28)
-
-
-@pytest.mark.parametrize(
-    ("images", "got"),
-    [
-        (np.zeros((2, 28, 28), np.float32), r"float32 \(2, 28, 28\)"),
-        (np.zeros((2, 28, 28), np.int64), r"int64 \(2, 28, 28\)"),
-        (np.zeros((2, 1, 28, 28), np.uint8), r"uint8 \(2, 1, 28, 28\)"),
-        (np.zeros((2, 784), np.uint8), r"uint8 \(2, 784\)"),
-        (np.zeros(784, np.uint8), r"uint8 \(784,\)"),
-    ],
-)
-def test_wrong_images_are_refused(classifier: Classifier, images: npt.NDArray[np.uint8], got: str) -> None:
-    with pytest.raises(BadInput, match=rf"images: must be uint8 \(N, 28, 28\), got {got}"):
-        classifier.predict(images)
 
 
 def test_an_uncertain_label_is_minus_one(classifier: Classifier) -> None:
@@ -129,12 +122,6 @@ def test_an_uncertain_label_is_minus_one(classifier: Classifier) -> None:
     cautious = classifier.predict(images, at_least=threshold)
     assert (cautious.probabilities == plain.probabilities).all()
     assert (cautious.label == np.where(confidence >= threshold, plain.label, -1)).all() and (cautious.label == -1).any()
-
-
-@pytest.mark.parametrize("threshold", [-0.1, 1.1, "0.5", float("nan"), True])
-def test_a_threshold_outside_0_to_1_is_refused(classifier: Classifier, threshold: float) -> None:
-    with pytest.raises(BadInput, match="at_least: must be a number from 0 to 1, got"):
-        classifier.predict(few_digits(1).images, at_least=threshold)
 
 
 def test_a_walk_starts_and_ends_at_its_seeds(generator: Generator) -> None:
@@ -154,38 +141,11 @@ def test_a_walk_leads_from_one_digit_to_another(generator: Generator) -> None:
     assert len(np.unique(images.reshape(7, -1), axis=0)) == 7
 
 
-@pytest.mark.parametrize("share", [-0.1, 1.1])
-def test_a_share_outside_0_to_1_is_no_label(share: float) -> None:
-    with pytest.raises(BadInput, match="share: must be numbers from 0 to 1"):
-        labels_between(3, 8, [share])
-
-
 def test_an_older_generator_draws_digits_but_no_mixtures(generator: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(generator.card, "contract", "1")
     assert generator.generate([3]).shape == (1, 28, 28)
     with pytest.raises(BadInput, match="older generator cannot mix digits"):
         generator.walk((3, 8), (5, 6), 7)
-
-
-@pytest.mark.parametrize(
-    ("label", "steps", "message"),
-    [(3, 1, "steps: must be an integer ≥ 2, got 1"), (10, 3, "labels: must be digits 0..9, got 10")],
-)
-def test_a_wrong_walk_is_refused(generator: Generator, label: int, steps: int, message: str) -> None:
-    with pytest.raises(BadInput, match=message):
-        generator.walk(label, (5, 6), steps)
-
-
-@pytest.mark.parametrize("labels", [[-1], [10], [3, 99], [0.5], [[1, 2]], ["3"]])
-def test_labels_other_than_digits_are_refused(generator: Generator, labels: object) -> None:
-    with pytest.raises(BadInput, match="labels: must be"):
-        generator.generate(labels)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("seed", [-1, 0.5, True, "1"])
-def test_a_seed_that_is_no_natural_number_is_refused(generator: Generator, seed: object) -> None:
-    with pytest.raises(BadInput, match="seed: must be an integer ≥ 0, got"):
-        generator.generate([1], seed=seed)  # type: ignore[arg-type]
 
 
 def test_seed_and_z_determine_the_images(generator: Generator) -> None:
@@ -212,11 +172,13 @@ def test_a_damaged_model_file_is_refused(finished_run: Path, tmp_path: Path, dam
     ("open_model", "message"),
     [
         (lambda run: Classifier(run / "nowhere.onnx"), "there is no such model file"),
+        (lambda run: Classifier(run / ("x" * 300)), r"cannot be read \(File name too long\)"),
         (lambda run: Classifier(run), r"is a folder; give one \.onnx file \(.*classifier\.onnx, .*generator\.onnx"),
         (lambda run: Classifier(run / "generator.onnx"), "must be a model from images to .* got one from z, labels to"),
-        (lambda run: Generator(run / "classifier.onnx"), "got one from images to label, probabilities; give the other"),
-        (lambda run: Classifier(run / "classifier.onnx", providers=["None"]), "None is not in this onnxruntime"),
-        (lambda run: Classifier(run / "classifier.onnx", threads=0), "threads: must be an integer ≥ 1, got 0"),
+        (lambda run: Classifier(run / "generator.onnx"), "it draws digits .*in Python Generator.*; give the other"),
+        (lambda run: Classifier(run / "classifier_canvas.onnx"), "it reads drawings .*in Python CanvasClassifier"),
+        (lambda run: Generator(run / "classifier.onnx"), "got one from images to label, probabilities; it reads 28x28"),
+        (lambda run: Explainer(run / "classifier.onnx"), "label, probabilities; give the other .onnx file"),
     ],
 )
 def test_what_cannot_be_opened_is_refused(
@@ -226,100 +188,92 @@ def test_what_cannot_be_opened_is_refused(
         open_model(finished_run)
 
 
+PAIRS = "providers: must be names, or pairs of a name and a dict of options, got "
+WRONG_OPTIONS: list[tuple[dict[str, Any], str]] = [
+    *(({"threads": threads}, "threads: must be an integer from 1 to 1024, got ") for threads in (0, 2.0, 10**9, True)),
+    ({"threads": "2"}, "threads: must be an integer from 1 to 1024, got '2'"),
+    ({"threads": b"2"}, "threads: must be an integer from 1 to 1024, got b'2'"),
+    ({"providers": ["None"]}, "providers: None is not in this onnxruntime; choose from .*CPUExecutionProvider"),
+    ({"providers": "CPUExecutionProvider"}, "providers: must be a list of names, such as .*, got 'CPU"),
+    *(({"providers": providers}, "providers: must be a list of names") for providers in ([], None, 5, {"a": {}})),
+    *(({"providers": [entry]}, PAIRS) for entry in (b"CPU", 5, ("CPUExecutionProvider",), ("a", "b"))),
+    ({"providers": ("CPUExecutionProvider", {})}, PAIRS),
+    *(({"verify": verify}, "verify: must be True or False, got ") for verify in ("no", None, 1)),
+    *(({"path": path}, r"path: must be the path of an \.onnx file, got ") for path in (5, b"x.onnx", ["x.onnx"])),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS, ids=lambda value: str(value)[:60])
+def test_wrong_options_are_refused(options: dict[str, Any], message: str) -> None:
+    for kind in (Classifier, CanvasClassifier, Explainer, Generator):
+        with pytest.raises(BadInput, match=message) as refusal:
+            kind(**options)
+        assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "provider",
+    ["CPUExecutionProvider", ("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})],
+)
+def test_a_provider_is_a_name_or_a_name_with_options(provider: Any) -> None:
+    images = few_digits(3).images
+    model = Classifier(threads=np.int64(1), providers=[provider])  # type: ignore[arg-type]
+    assert model.session.get_providers() == ["CPUExecutionProvider"]
+    assert (model.predict(images).label == Classifier(threads=1).predict(images).label).all()
+
+
+def pickled(model: Any) -> Any:
+    return pickle.loads(pickle.dumps(model))  # noqa: S301  its own bytes
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_answers_alike_with_the_same_options(
+    finished_run: Path, duplicate: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    images, labels = few_digits(20).images, [2, 0, 2, 6]
+    monkeypatch.chdir(finished_run)
+    models: list[Any] = [
+        Classifier("classifier.onnx", 1, [("CPUExecutionProvider", {"arena_extend_strategy": "kSameAsRequested"})]),
+        CanvasClassifier(threads=1, verify=False),
+        Explainer(threads=1),
+        Generator(Path("generator.onnx"), threads=1),
+    ]
+    monkeypatch.chdir(tmp_path)  # a relative path still leads to the file
+    classifier, canvas, explainer, generator = map(duplicate, models)
+    assert (classifier.predict(images).probabilities == models[0].predict(images).probabilities).all()
+    assert (canvas.predict(images).probabilities == models[1].predict(images).probabilities).all()
+    assert (explainer.activations(images)[0] == models[2].activations(images)[0]).all()
+    assert (generator.generate(labels) == models[3].generate(labels)).all()
+    for model, original in zip((classifier, canvas, explainer, generator), models, strict=True):
+        assert model.card == original.card and model.options == original.options and model.options.threads == 1
+        assert model.session.get_session_options().intra_op_num_threads == 1
+        assert model.session.get_provider_options() == original.session.get_provider_options()
+
+
+def test_a_model_is_shown_with_its_path(finished_run: Path) -> None:
+    assert repr(Generator(finished_run / "generator.onnx")) == f"Generator('{finished_run}/generator.onnx')"
+
+
+def test_a_copy_of_a_model_that_is_gone_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "light.onnx"
+    path.write_bytes((shipped_models() / "classifier_light.onnx").read_bytes())
+    model = Classifier(path, threads=1)
+    path.unlink()
+    assert model.predict(few_digits(2).images).label.shape == (2,)
+    with pytest.raises(BadInput, match=r"light\.onnx: there is no such model file"):
+        copy.deepcopy(model)
+
+
+def test_a_model_works_in_another_process(classifier: Classifier) -> None:
+    images = few_digits(8).images
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        parts = list(pool.map(classifier.predict, [images[:4], images[4:]]))
+    assert (np.concatenate([part.label for part in parts]) == classifier.predict(images).label).all()
+
+
 def test_the_card_says_whether_the_model_is_honest(classifier: Classifier, generator: Generator) -> None:
     assert classifier.card["honest"] == generator.card["honest"] == "yes"
     assert classifier.card["source"] == "sample" and classifier.card["members"] == "2"
-
-
-def test_info_prints_inputs_outputs_and_card(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert status(["info", str(finished_run / "classifier_light.onnx")]) == 0
-    lines = dict(line.split("  ", 1) for line in capsys.readouterr().out.splitlines())
-    shown = {name.strip(): value.strip() for name, value in lines.items()}
-    assert shown["input images"] == "uint8 (batch, 28, 28)" and shown["output label"] == "int64 (batch,)"
-    assert shown["output probabilities"] == "float32 (batch, 10)" and shown["honest"] == "yes"
-    assert status(["info", str(finished_run / "generator.onnx"), "--json"]) == 0
-    table = json.loads(capsys.readouterr().out)
-    assert table["inputs"] == {"z": "float32 (batch, 64)", "labels": "int64 (batch,)"}
-    assert table["card"]["source"] == "sample"
-
-
-def test_info_describes_every_model_of_a_folder(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments, folder in (([str(finished_run)], finished_run), ([], shipped_models())):
-        assert status(["info", "--json", *arguments]) == 0
-        described = [json.loads(line)["file"] for line in capsys.readouterr().out.splitlines()]
-        assert described == sorted(str(path) for path in folder.glob("*.onnx")) != []
-    assert status(["info", str(finished_run)]) == 0
-    assert capsys.readouterr().out.count("\n\nfile ") == len(MODELS) - 1
-    assert "has no .onnx file" in refused("info", finished_run / "light", cwd=finished_run)
-
-
-@pytest.fixture(scope="module")
-def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("images")
-    for index, image in enumerate(few_digits(3).images):
-        Image.fromarray(image).save(folder / f"{index}.png")
-    (folder / "notes.txt").write_text("not an image")
-    return folder
-
-
-Predict = Callable[..., tuple[int, list[str], list[str]]]
-
-
-@pytest.fixture
-def predict(finished_run: Path, capsys: pytest.CaptureFixture[str]) -> Predict:
-    """`tenfold predict` with the run's classifier: exit code, lines on standard output, lines on standard error."""
-
-    def run(*arguments: str | Path) -> tuple[int, list[str], list[str]]:
-        code = status(["predict", *map(str, arguments), "--model", str(finished_run / "classifier.onnx")])
-        out, err = capsys.readouterr()
-        return code, out.splitlines(), err.splitlines()
-
-    return run
-
-
-def test_a_folder_is_read_image_by_image(predict: Predict, image_folder: Path, classifier: Classifier) -> None:
-    images = [image_folder / f"{index}.png" for index in range(3)]
-    expected = classifier.predict(np.stack([read_image(path) for path in images]))
-    code, (header, *lines), _ = predict(image_folder)
-    assert code == 0 and header == "Image,Label,Probability"
-    assert lines == [
-        f"{path},{label},{probabilities.max():.4f}"
-        for path, label, probabilities in zip(images, expected.label, expected.probabilities, strict=True)
-    ]
-
-
-def test_a_folder_without_images_is_refused(predict: Predict, image_folder: Path) -> None:
-    code, _, (message,) = predict(image_folder.parent)
-    assert code == 2 and "has no image" in message
-
-
-def test_images_without_a_digit_are_skipped_and_named(predict: Predict, tmp_path: Path) -> None:
-    blank, digit, damaged, out = (tmp_path / name for name in ("blank.png", "digit.png", "torn.png", "labels.csv"))
-    Image.new("L", (60, 60), 255).save(blank)
-    Image.fromarray(few_digits(1).images[0]).save(digit)
-    damaged.write_bytes(digit.read_bytes()[:60])
-    code, _, (first, second, last) = predict(tmp_path, "--out", out)
-    assert code == 2 and last == "tenfold: 2 of 3 files were skipped; see the lines above"
-    assert first == f"skipped: {blank}: shows only background; give an image of one digit"
-    assert second.startswith(f"skipped: {damaged}: cannot be read as an image")
-    (line,) = out.read_text().splitlines()[1:]
-    assert line.startswith(f"{digit},")
-    digit.unlink()
-    out.unlink()
-    assert predict(tmp_path, "--out", out)[0] == 2 and not out.exists()
-
-
-def test_the_most_likely_digits_come_in_order(predict: Predict, image_folder: Path, classifier: Classifier) -> None:
-    image = image_folder / "1.png"
-    probabilities = classifier.predict(read_image(image)).probabilities[0]
-    order = np.argsort(-probabilities)[:3]
-    _, (header, line), _ = predict(image, "--top", "3", "--at-least", "1")
-    assert header == "Image,Label1,Probability1,Label2,Probability2,Label3,Probability3"
-    cells = line.split(",")[1:]
-    assert cells[0] == "-1" and [int(label) for label in cells[2::2]] == order[1:].tolist()
-    assert [float(value) for value in cells[1::2]] == pytest.approx(probabilities[order], abs=1e-4)
-    _, (line,), _ = predict(image, "--top", "3", "--json")
-    assert [label for label, _ in json.loads(line)["top"]] == order.tolist()
 
 
 @pytest.mark.slow

@@ -18,7 +18,8 @@ from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
-from tenfold_onnx.contract import CONTRACT_VERSION, OPSET, labels_between
+from tenfold_onnx.contract import CONTRACT_VERSION, OPSET
+from tenfold_onnx.inputs import labels_between
 from tenfold_onnx.write import graphs
 from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
 from tenfold_onnx.write.graphs import Ensemble, ImageGenerator

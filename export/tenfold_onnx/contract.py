@@ -10,17 +10,14 @@ classifier_canvas.onnx
        seen uint8 (N, 28, 28): the drawing as the net sees it, ink float32 (N,): share of the drawing that is ink
 generator.onnx
     z float32 (N, Z) standard normal, labels int64 (N,) in 0..9 -> images uint8 (N, 28, 28)
-    From version 2 on, a label may also lie between two digits, see `labels_between`.
+    From version 2 on, a label may also lie between two digits, see `inputs.labels_between`.
 
 From version 3 on, each file ends in the hash of its content, see `content_hash`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final, NamedTuple
 
 CONTRACT_VERSION: Final = "3"  # 2 adds labels between two digits to 1; 3 adds the hash of the content to 2
 WITHOUT_HASH: Final = ("1", "2")  # versions
@@ -86,77 +83,3 @@ GENERATOR_OUTPUTS: Final = {"images": IMAGES}
 
 class BadInput(ValueError):
     """An input that breaks the contract; the message says where, what is wrong and how to fix it."""
-
-
-def validated_images(images: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Images uint8 (N, 28, 28) for the classifier; one image (28, 28) becomes a batch of one. Raises BadInput."""
-    array = np.asarray(images)
-    batch = array[None] if array.ndim == 2 else array
-    if batch.dtype != np.uint8 or batch.ndim != 3 or batch.shape[1:] != (SIDE, SIDE):
-        raise BadInput(f"images: must be uint8 (N, {SIDE}, {SIDE}), got {_dtype_and_shape(array)}")
-    return np.ascontiguousarray(batch)
-
-
-def validated_drawings(drawings: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-    """Drawings uint8 (N, H, W) for the canvas classifier; one drawing (H, W) becomes a batch of one. Raises BadInput.
-
-    H and W are from 2 to MAX_SIDE.
-    """
-    array = np.asarray(drawings)
-    batch = array[None] if array.ndim == 2 else array
-    if batch.dtype != np.uint8 or batch.ndim != 3 or min(batch.shape[1:]) < 2 or max(batch.shape[1:]) > MAX_SIDE:
-        raise BadInput(
-            f"drawings: must be uint8 (N, H, W), one grey channel, H and W from 2 to {MAX_SIDE}, "
-            f"got {_dtype_and_shape(array)}"
-        )
-    return np.ascontiguousarray(batch)
-
-
-def validated_labels(labels: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Labels int64 (N,) for the generator, in 0..9 or between two digits; one integer becomes a batch of one.
-
-    Raises BadInput.
-    """
-    array = np.atleast_1d(np.asarray(labels))
-    if array.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if not np.issubdtype(array.dtype, np.integer) or array.ndim != 1:
-        raise BadInput(f"labels: must be integers (N,), got {_dtype_and_shape(array)}")
-    between = (array >= FIRST_BETWEEN) & (array < END_OF_BETWEEN)
-    outside = array[((array < 0) | (array >= CLASSES)) & ~between]
-    if outside.size:
-        raise BadInput(f"labels: must be digits 0..9, got {outside[0]}")
-    return array.astype(np.int64)
-
-
-def labels_between(start: int, end: int, share: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """Labels int64 (N,) for shares (N,) in [0, 1] of the way from the digit `start` to the digit `end`.
-
-    The generator mixes the class embeddings of both. Shares are rounded to thousandths. A share of 0 gives the label
-    `start`, a share of 1 gives `end`. Raises BadInput.
-    """
-    first, last = validated_labels([start, end])
-    thousandths = np.rint(np.atleast_1d(np.asarray(share, np.float64)) * 1000).astype(np.int64)
-    if ((thousandths < 0) | (thousandths > 1000)).any():
-        raise BadInput("share: must be numbers from 0 to 1")
-    return np.select(
-        [thousandths == 0, thousandths == 1000], [first, last], first + 10 * last + FIRST_BETWEEN * thousandths
-    )
-
-
-def validated_share(share: Any, name: str) -> float:
-    """A number from 0 to 1. Raises BadInput, whose message calls it `name`."""
-    if isinstance(share, bool) or not isinstance(share, (int, float, np.number)) or not 0 <= share <= 1:
-        raise BadInput(f"{name}: must be a number from 0 to 1, got {share!r}")
-    return float(share)
-
-
-def validated_seed(seed: Any) -> int:
-    """A seed that numpy takes: an integer ≥ 0. Raises BadInput."""
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise BadInput(f"seed: must be an integer ≥ 0, got {seed!r}")
-    return int(seed)
-
-
-def _dtype_and_shape(array: npt.NDArray[Any]) -> str:
-    return f"{array.dtype} {array.shape}"

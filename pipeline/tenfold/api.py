@@ -18,7 +18,6 @@ import pandas as pd
 
 from digit_recognizer import submission
 from digit_recognizer.damage import DamagedFile
-from tenfold.data.pixels import to_images
 from tenfold.errors import BadInput
 from tenfold.evaluation.cross_validation import CrossValidation
 from tenfold.evaluation.metrics import RunMetrics, load_run_metrics
@@ -231,7 +230,7 @@ class Run:
         >>> run.predict(pd.read_csv("data/test.csv"))
         """
         with _bad_input():
-            return self._classifier.predict(to_images(images)).label
+            return self._classifier.predict(images).label
 
     def predict_proba(self, images: Any) -> npt.NDArray[np.float32]:
         """Calibrated probabilities of the ten digits.
@@ -256,7 +255,7 @@ class Run:
         >>> run.predict_proba(images).max(axis=1)
         """
         with _bad_input():
-            return self._classifier.predict(to_images(images)).probabilities
+            return self._classifier.predict_proba(images)
 
     def generate(self, labels: npt.ArrayLike, seed: int = 0) -> npt.NDArray[np.uint8]:
         """Draw digits with the run's generator.

@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted, check_non_negative
 
 from tenfold.data.batches import Batches
 from tenfold.data.digits import SIDE
-from tenfold.data.pixels import to_images
 from tenfold.errors import BadInput
 from tenfold.models.classifier import initial_classifier
 from tenfold.models.inference import for_inference, probabilities
@@ -26,6 +25,8 @@ from tenfold.settings import from_table
 from tenfold.training.device import prepare_process, resolve
 from tenfold.training.fit_classifier import fit_classifier
 from tenfold_onnx.contract import CLASSES
+from tenfold_onnx.contract import BadInput as BadModelInput
+from tenfold_onnx.inputs import validated_images
 
 
 class TenfoldClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -193,4 +194,7 @@ class TenfoldClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 f"X has {rows.shape[1]} features, but {type(self).__name__} is expecting {SIDE * SIDE} features as "
                 "input: the pixels of an image"
             )
-        return to_images(rows)
+        try:
+            return validated_images(rows)
+        except BadModelInput as error:
+            raise BadInput(str(error)) from None

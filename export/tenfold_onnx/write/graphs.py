@@ -151,7 +151,7 @@ def _resampling(centre: Tensor, scale: Tensor, length: int) -> Tensor:
 
 
 class ImageGenerator(nn.Module):
-    """A generator that returns grey levels, also for labels between two digits (see `contract.labels_between`).
+    """A generator that returns grey levels, also for labels between two digits (see `inputs.labels_between`).
 
     `generator.embedding` turns labels (N,) into class vectors (N, C); `generator.draw` turns z (N, Z) and these into
     images (N, 1, 28, 28) in [0, 1].

@@ -33,7 +33,7 @@ export function greatCircle(start, end, steps) {
   return path;
 }
 
-// The labels of a walk from one digit to another: see `labels_between` in contract.py.
+// The labels of a walk from one digit to another: see `labels_between` in inputs.py.
 export function labelsBetween(start, end, steps) {
   return Array.from({ length: steps }, (_, step) => {
     const thousandths = Math.round((1000 * step) / (steps - 1));
