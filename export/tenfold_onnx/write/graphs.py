@@ -9,21 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from tenfold_onnx.contract import (
-    BOX,
     CLASSES,
     END_OF_BETWEEN,
     FIRST_BETWEEN,
     INK_THRESHOLD,
     MAX_INKED,
-    MIN_CONTRAST,
     MIN_EXTENT,
     MIN_INK,
     MIN_PROBABILITY,
     NO_DIGIT,
     NOISE_EDGES,
     NOISE_INKED,
-    SIDE,
 )
+from tenfold_onnx.write.preparation import prepare
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:
@@ -79,8 +77,7 @@ class Canvas(nn.Module):
 
     def forward(self, drawings: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Drawings uint8 (N, H, W) to probabilities (N, 10), label (N,), seen uint8 (N, 28, 28) and ink (N,)."""
-        strokes = _strokes(drawings.to(torch.float32))
-        seen, ink, extent = place_digits(strokes)
+        seen, ink, extent = prepare(drawings)
         probabilities, label = self.classifier(seen)
         inked, edges = _texture(seen)
         noise = (inked > NOISE_INKED) & (edges > NOISE_EDGES)
@@ -94,34 +91,6 @@ class Canvas(nn.Module):
         )
 
 
-def place_digits(strokes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """MNIST's placement, the same as `placement.place_digit`, for strokes float32 (N, H, W) in [0, 1].
-
-    Returns images uint8 (N, 28, 28), the share (N,) of inked pixels, and the digit's longer side (N,) as a share of
-    the drawing's. Matrices resample, since they need no operator whose output size depends on the drawing.
-    """
-    marked = (strokes > INK_THRESHOLD).to(torch.float32)
-    box_y, centre_y = _extent_and_centre(marked.amax(2), strokes.sum(2))
-    box_x, centre_x = _extent_and_centre(marked.amax(1), strokes.sum(1))
-    longest = torch.maximum(box_y, box_x)
-    scale = longest.clamp(min=1) / BOX  # pixels of the drawing per pixel of the image
-    images = _resampling(centre_y, scale, strokes.shape[1]) @ strokes
-    images = images @ _resampling(centre_x, scale, strokes.shape[2]).transpose(1, 2)
-    images = images / images.amax((1, 2), keepdim=True).clamp(min=1e-6)
-    extent = longest / max(strokes.shape[1], strokes.shape[2])
-    return images.mul(255).round().to(torch.uint8), marked.mean((1, 2)), extent
-
-
-def _strokes(grey: Tensor) -> Tensor:
-    """Ink (N, H, W) in [0, 1], 1 being a drawing's strongest, from grey levels 0..255 of either polarity."""
-    height, width = grey.shape[1:]
-    edges = grey[:, 0].sum(1) + grey[:, -1].sum(1) + grey[:, :, 0].sum(1) + grey[:, :, -1].sum(1)
-    background = (edges / (2 * (height + width))).view(-1, 1, 1)
-    ink = torch.where(background > 127.5, background - grey, grey - background).clamp(min=0)
-    strongest = ink.amax((1, 2), keepdim=True)
-    return torch.where(strongest >= MIN_CONTRAST, ink / strongest.clamp(min=1), torch.zeros_like(ink))
-
-
 def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
     """Share (N,) of inked pixels of images uint8 (N, 28, 28), and the sum (N,) of steps between neighbours.
 
@@ -130,24 +99,6 @@ def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
     level = images.to(torch.float32) / 255
     down, across = (level[:, 1:] - level[:, :-1]).abs(), (level[:, :, 1:] - level[:, :, :-1]).abs()
     return (level > INK_THRESHOLD).to(torch.float32).mean((1, 2)), down.sum((1, 2)) + across.sum((1, 2))
-
-
-def _extent_and_centre(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
-    """Of one axis, marks and ink (N, L): the length (N,) from first to last mark, and the centre of mass (N,)."""
-    index = torch.arange(marked.shape[1], dtype=torch.float32, device=marked.device)
-    last = (marked * (index + 1)).amax(1)
-    first = (marked * (marked.shape[1] - index)).amax(1)  # counted from the far end
-    length = (last + first - marked.shape[1]).clamp(min=0)
-    return length, (ink * (index + 0.5)).sum(1) / ink.sum(1).clamp(min=1e-6)
-
-
-def _resampling(centre: Tensor, scale: Tensor, length: int) -> Tensor:
-    """Matrices (N, 28, L) that resample one axis about `centre` (N,), with `scale` (N,) pixels per output pixel."""
-    out = torch.arange(SIDE, dtype=torch.float32, device=centre.device) + 0.5 - SIDE / 2
-    pixels = torch.arange(length, dtype=torch.float32, device=centre.device) + 0.5
-    middle = centre.view(-1, 1, 1) + out.view(1, -1, 1) * scale.view(-1, 1, 1)
-    reach = scale.clamp(min=1).view(-1, 1, 1)
-    return (1 - (pixels.view(1, 1, -1) - middle).abs() / reach).clamp(min=0) / reach
 
 
 class ImageGenerator(nn.Module):

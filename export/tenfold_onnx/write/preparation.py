@@ -1,0 +1,198 @@
+"""From a drawing, a scan or a photograph to the image of one digit as MNIST would show it, as a graph.
+
+The paper is taken out, then what hangs on the picture's border (frames, rulings, the table), then specks. The digit
+that is left is placed as in MNIST, with strokes at least about as wide. All of it happens on grids of fixed size, so
+no operator's output size depends on what is drawn. Tensors are float32.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
+
+from tenfold_onnx.contract import BOX, INK_THRESHOLD, MIN_CONTRAST, SIDE
+
+GRID: Final = 128  # cells of a picture's longer side
+FINE: Final = 2 * SIDE  # cells of the grid on which strokes are widened
+# Reaches in cells of the grid.
+WIDEST_STROKE: Final = 46  # half of it; a wider one is taken for paper
+LIGHT: Final = 5  # over which the light is taken as even
+SURROUNDINGS: Final = 32  # of a cell, beside which ink stands out
+# Shares of ink: 0 is paper, 1 is black. What is below the threshold becomes paper.
+FAINTEST: Final = 0.06
+OF_STRONGEST: Final = 0.25
+NOISE: Final = 4.5  # times the mean distance from a cell to the mean of its neighbourhood
+BESIDE_BORDER: Final = 0.12  # of the strongest ink: the least that counts once the border is cleared
+# Steps of one cell.
+FROM_BORDER: Final = 64
+WITHIN_PART: Final = 40
+# Longer sides.
+PART: Final = 0.3  # of the largest part's: smaller ones are specks
+DIGIT: Final = 0.1  # of the picture's
+STROKE: Final = 2.6  # pixels of the 28: thinner strokes are widened to this
+
+
+class Prepared(NamedTuple):
+    """What a classifier sees of N drawings, and whether it can be a digit."""
+
+    images: Tensor  # uint8 (N, 28, 28), zeros where nothing is drawn
+    ink: Tensor  # (N,): the share of the drawing that is the digit's ink
+    extent: Tensor  # (N,): the digit's longer side, as a share of the drawing's
+    clutter: Tensor  # (N,): the share of the image's square that has ink in the drawing, the digit's or other
+
+
+def prepare(drawings: Tensor) -> Prepared:
+    """What a classifier sees of drawings uint8 (N, H, W), dark on light or light on dark."""
+    grey, inside = _on_grid(drawings.to(torch.float32))
+    all_ink = _ink(grey) * inside
+    ink, threshold = _largest_parts(all_ink, inside)
+    marked = (ink > INK_THRESHOLD).to(torch.float32)
+    box_y, centre_y = _extent_and_centre(marked.amax(2), ink.sum(2))
+    box_x, centre_x = _extent_and_centre(marked.amax(1), ink.sum(1))
+    longest = torch.maximum(box_y, box_x)
+    scale = longest.clamp(min=1) / (BOX * FINE / SIDE)
+    rows, columns = _resampling(centre_y, scale), _resampling(centre_x, scale).mT
+    fine = (rows @ ink @ columns).unsqueeze(1)
+    images = _normalised(avg_pool2d(_widened(_normalised(fine)), 2)).squeeze(1)
+    return Prepared(
+        images=images.mul(255).round().to(torch.uint8),
+        ink=marked.sum((1, 2)) / inside.sum(),
+        extent=longest / GRID,
+        clutter=(rows @ (all_ink > threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
+    )
+
+
+def _on_grid(grey: Tensor) -> tuple[Tensor, Tensor]:
+    """Grey levels (N, H, W) on the grid, (N, 1, 128, 128), continued beyond the picture's shorter side.
+
+    Also (128, 128): 1 inside of the picture, 0 beyond.
+    """
+    pixels = [torch.arange(length, dtype=torch.float32) + 0.5 for length in grey.shape[1:]]
+    lengths = [axis[-1] + 0.5 for axis in pixels]
+    scale = torch.maximum(*lengths) / GRID
+    cells = (torch.arange(GRID, dtype=torch.float32) + 0.5 - GRID / 2) * scale
+    inside = [(cells.abs() <= length / 2).to(torch.float32) for length in lengths]
+    axes = []
+    for axis, length in zip(pixels, lengths, strict=True):
+        at = (cells + length / 2).clamp(min=0.5).minimum(axis[-1])
+        weights = (1 - (axis - at.unsqueeze(1)).abs() / scale.clamp(min=1)).clamp(min=0)
+        axes.append(weights / weights.sum(1, keepdim=True))
+    return (axes[0] @ grey @ axes[1].T).unsqueeze(1), inside[0].unsqueeze(1) * inside[1]
+
+
+def _ink(grey: Tensor) -> Tensor:
+    """Ink (N, 1, 128, 128) in [0, 1] from grey levels of either polarity, as a share of the light that falls there.
+
+    The paper is what a morphological closing leaves: J. Serra, "Image Analysis and Mathematical Morphology", 1982.
+    """
+    # Ink is less than its surroundings, and farther from them: so the third power finds which way.
+    light_on_dark = ((grey - _mean(grey, SURROUNDINGS)) ** 3).sum((2, 3), keepdim=True) > 0
+    grey = torch.where(light_on_dark, 255 - grey, grey)
+    smooth = _mean(grey, 1)
+    paper = torch.maximum(_mean(-_most(-_most(smooth, WIDEST_STROKE), WIDEST_STROKE), LIGHT), smooth)
+    difference = (paper - grey).clamp(min=0)
+    blank = difference.amax((2, 3), keepdim=True) < MIN_CONTRAST
+    return torch.where(blank, 0.0, (difference / paper.clamp(min=40)).clamp(max=1))
+
+
+def _without_border(ink: Tensor, inside: Tensor) -> Tensor:
+    """Ink less what is connected with the picture's border by ink as strong.
+
+    Reconstruction by dilation: L. Vincent, "Morphological Grayscale Reconstruction in Image Analysis", 1993. Of a
+    ruling that crosses a digit, only the ruling's strength is taken from the digit.
+    """
+    beyond = 1 - inside.view(1, 1, GRID, GRID)
+    around = torch.nn.functional.pad(beyond, (1, 1, 1, 1), value=1.0)
+    connected = ink * max_pool2d(around, 3, 1)
+    for _ in range(FROM_BORDER):
+        connected = torch.minimum(max_pool2d(connected, 3, 1, 1), ink)
+    return ink - connected
+
+
+def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """The large parts (N, 128, 128) of the ink that is clear of the border or, where that is no digit, of all the ink.
+
+    Then all the ink (N, 128, 128). Both are 1 at their strongest and 0 where only paper and noise are.
+    """
+    candidates = torch.cat([_without_border(ink, inside), ink])
+    smooth = _mean(candidates, 1)
+    strongest = smooth.amax((2, 3), keepdim=True)
+    noise = ((candidates - smooth).abs() * inside).sum((2, 3), keepdim=True) / inside.sum()
+    threshold = torch.maximum(OF_STRONGEST * strongest, (NOISE * noise).minimum(strongest / 2))
+    candidates = ((candidates - threshold) / (strongest - threshold).clamp(min=1e-6)).clamp(0, 1)
+    sizes = _part_sizes(max_pool2d(candidates, 2))
+    largest = sizes.amax((2, 3), keepdim=True)
+    kept = (sizes >= (PART * largest).clamp(min=3)).to(torch.float32)
+    parts = candidates * interpolate(max_pool2d(kept, 3, 1, 1), scale_factor=2.0, mode="nearest")
+    is_digit = (largest >= DIGIT * GRID / 2) & (strongest >= FAINTEST)
+    clear, all_parts = parts.chunk(2)
+    is_clear, is_any = is_digit.chunk(2)
+    of_clear, of_all = strongest.chunk(2)
+    is_clear = is_clear & (of_clear >= BESIDE_BORDER * of_all)
+    chosen = torch.where(is_clear, clear, torch.where(is_any, all_parts, 0.0))
+    return chosen.squeeze(1), torch.where(is_clear, *threshold.chunk(2))
+
+
+def _part_sizes(ink: Tensor) -> Tensor:
+    """For each inked cell of (N, 1, 64, 64), the longer side of the part it is connected with; 0 for others."""
+    inked = ink > 0
+    index = torch.arange(ink.shape[3], dtype=torch.float32)
+    row, column = index.view(1, 1, -1, 1), index.view(1, 1, 1, -1)
+    sides = torch.cat([x.expand_as(ink) for x in (row, -row, column, -column)], 1)
+    nowhere = torch.full_like(sides, -1e6)
+    for _ in range(WITHIN_PART):
+        sides = torch.where(inked, sides, nowhere)
+        sides = max_pool2d(sides, 3, 1, 1)
+    lengths = torch.maximum(sides[:, :1] + sides[:, 1:2], sides[:, 2:3] + sides[:, 3:]) + 1
+    return torch.where(inked, lengths, 0.0)
+
+
+def _widened(ink: Tensor) -> Tensor:
+    """Ink (N, 1, 56, 56) in [0, 1] with strokes as wide as MNIST's, where they were thinner."""
+    down, across = (torch.nn.functional.pad(ink, sides) for sides in ((0, 0, 1, 1), (1, 1, 0, 0)))
+    down, across = down[:, :, 1:] - down[:, :, :-1], across[:, :, :, 1:] - across[:, :, :, :-1]
+    outline = (down[:, :, :-1] ** 2 + across[:, :, :, :-1] ** 2 + 1e-12).sqrt().sum((2, 3), keepdim=True)
+    width = 2 * ink.sum((2, 3), keepdim=True) / outline.clamp(min=1e-6) * SIDE / FINE  # of a long stroke, in pixels
+    missing = (STROKE - width).clamp(min=0)
+    for step in range(3):  # each adds a cell on both sides: a pixel
+        share = (missing - step).clamp(0, 1)
+        ink = ink + share * (max_pool2d(ink, 3, 1, 1) - ink)
+    return ink
+
+
+def _normalised(ink: Tensor) -> Tensor:
+    return ink / ink.amax((2, 3), keepdim=True).clamp(min=1e-6)
+
+
+def _most(x: Tensor, reach: int) -> Tensor:
+    """The maximum within `reach` cells in both directions."""
+    side = 2 * reach + 1
+    return max_pool2d(max_pool2d(x, (side, 1), 1, (reach, 0)), (1, side), 1, (0, reach))
+
+
+def _mean(x: Tensor, reach: int) -> Tensor:
+    """The mean within `reach` cells in both directions."""
+    side = 2 * reach + 1
+    along = avg_pool2d(x, (side, 1), 1, (reach, 0), count_include_pad=False)
+    return avg_pool2d(along, (1, side), 1, (0, reach), count_include_pad=False)
+
+
+def _extent_and_centre(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
+    """Of one axis, marks and ink (N, L): the length (N,) from first to last mark, and the centre of mass (N,)."""
+    index = torch.arange(GRID, dtype=torch.float32)
+    last = (marked * (index + 1)).amax(1)
+    first = (marked * (GRID - index)).amax(1)  # counted from the far end
+    length = (last + first - GRID).clamp(min=0)
+    return length, (ink * (index + 0.5)).sum(1) / ink.sum(1).clamp(min=1e-6)
+
+
+def _resampling(centre: Tensor, scale: Tensor) -> Tensor:
+    """Matrices (N, 56, 128) that resample one axis about `centre` (N,), with `scale` (N,) cells per output."""
+    out = torch.arange(FINE, dtype=torch.float32) + 0.5 - FINE / 2
+    cells = torch.arange(GRID, dtype=torch.float32) + 0.5
+    middle = centre.view(-1, 1, 1) + out.view(1, -1, 1) * scale.view(-1, 1, 1)
+    reach = scale.clamp(min=1).view(-1, 1, 1)
+    return (1 - (cells.view(1, 1, -1) - middle).abs() / reach).clamp(min=0) / reach
