@@ -41,10 +41,10 @@ def test_a_digit_fills_the_box_and_is_centred_by_mass(tmp_path: Path) -> None:
     digit = read(seven(), tmp_path / "a.png")
     assert digit.shape == (28, 28) and digit.dtype == np.uint8
     rows, columns = np.where(digit > 40)
-    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (20, 21, 22)
     mass = digit / digit.sum()
-    assert mass.sum(1) @ np.arange(28) == pytest.approx(13.5, abs=0.05)
-    assert mass.sum(0) @ np.arange(28) == pytest.approx(13.5, abs=0.05)
+    assert mass.sum(1) @ np.arange(28) == pytest.approx(13.5, abs=0.3)
+    assert mass.sum(0) @ np.arange(28) == pytest.approx(13.5, abs=0.3)
 
 
 SAME_DIGIT: dict[str, Callable[[], Image.Image]] = {
@@ -79,7 +79,7 @@ def test_a_28x28_light_on_dark_image_is_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("grey", [0, 128, 255])
 def test_a_blank_page_is_refused(tmp_path: Path, grey: int) -> None:
-    with pytest.raises(BadInput, match="shows only background"):
+    with pytest.raises(BadInput, match="shows no digit"):
         read(Image.new("L", (60, 60), grey), tmp_path / "blank.png")
 
 

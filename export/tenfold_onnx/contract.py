@@ -38,10 +38,8 @@ MIN_CONTRAST: Final = 16  # grey levels between background and strongest ink; be
 MIN_INK: Final = 0.0008  # share of a drawing: below it is blank, or a speck
 MIN_EXTENT: Final = 0.1  # a digit's longer side as a share of the drawing's: below it is a dot
 MAX_INKED: Final = 0.45  # share of inked pixels among the 28x28 that the net sees: above it is a blot
-# Noise has much ink and many steps from black to white between neighbouring pixels. A digit may have one, not both.
-# All three limits are set on Kaggle's 42,000 training digits: they reject nine of these, and 99.8 % of noise images.
-NOISE_INKED: Final = 0.34  # share of inked pixels
-NOISE_EDGES: Final = 140.0  # steps from black to white
+MAX_CLUTTER: Final = 0.54  # share of inked cells in the same square before the paper and the rest are taken out
+MAX_NOISE: Final = 0.04  # mean distance from a cell to its neighbourhood's mean, as a share of the strongest ink
 
 MIN_PROBABILITY: Final = 1e-30  # keeps a probability's logarithm finite in float32
 MAX_SIDE: Final = 4096  # pixels of a drawing's side

@@ -3,64 +3,92 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tenfold_onnx.contract import MIN_CONTRAST, SIDE, BadInput
-from tenfold_onnx.placement import place_digit
+from tenfold_onnx.contract import NO_DIGIT, SIDE, BadInput
+from tenfold_onnx.runtime import CanvasClassifier
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LONGEST_SIDE: Final = 1024  # pixels of a drawing: a photograph at full size takes seconds and reads no better
+MAX_PIXELS: Final = 100_000_000  # of a file; decoded, they take 400 MB
+FULL_SCALES: Final = (1, 255, 1023, 4095, 16383, 65535)  # white, in files of more than 8 bits or of fractions
+NEAR_BLACK: Final = 32  # grey levels of a background
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
-    """One digit from an image file, uint8 (28, 28), light on dark, placed as in MNIST. Raises BadInput.
+    """One digit from an image file for `Classifier`, uint8 (28, 28), light on dark, placed as in MNIST.
 
-    Takes any size and either polarity. Transparent parts count as background; EXIF rotation is applied. An
-    image that is 28x28 and light on dark already is returned unchanged.
+    A 28x28 image on a ground that is nearly black is returned as it is. For others, the canvas model that comes with
+    the package finds the digit. Raises BadInput, also where there is none.
     """
-    grey = _grey(path)
-    background = float(np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])))
-    light_on_dark = background < 127.5
-    if grey.shape == (SIDE, SIDE) and light_on_dark:
-        return np.rint(grey).astype(np.uint8)
-    ink = np.clip(grey - background if light_on_dark else background - grey, 0, None)
-    if ink.max() < MIN_CONTRAST:
-        raise BadInput(f"{path}: shows only background; give an image of one digit")
-    return place_digit(ink / ink.max())
+    drawing = read_drawing(path)
+    ground = np.median(np.concatenate([drawing[0], drawing[-1], drawing[:, 0], drawing[:, -1]]))
+    if drawing.shape == (SIDE, SIDE) and ground < NEAR_BLACK:
+        return drawing
+    found = _canvas().predict(drawing)
+    if found.label[0] == NO_DIGIT:
+        raise BadInput(f"{path}: shows no digit; give an image of one digit")
+    return found.seen[0]
+
+
+@cache
+def _canvas() -> CanvasClassifier:
+    return CanvasClassifier()
 
 
 def read_drawing(path: Path | str) -> npt.NDArray[np.uint8]:
-    """The drawing in an image file for `CanvasClassifier`, uint8 (H, W): grey, upright, on a background.
+    """The picture in an image file for `CanvasClassifier`, uint8 (H, W): grey and upright, at most 1024 pixels long.
 
-    A larger one is reduced to LONGEST_SIDE. Raises BadInput.
+    Transparent parts are the background. Raises BadInput.
     """
-    drawing = np.rint(_grey(path, LONGEST_SIDE)).astype(np.uint8)
-    if min(drawing.shape) < 2:
-        raise BadInput(f"{path}: shows only background; give an image of one digit")
-    return drawing
-
-
-def _grey(path: Path | str, longest_side: int | None = None) -> npt.NDArray[np.float32]:
-    """An image file's grey levels, float32 (H, W) from 0 to 255. Raises BadInput."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as file:
-            upright = ImageOps.exif_transpose(file).convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # at 89 million pixels
+            file = Image.open(path)
+        with file:
+            if file.width * file.height > MAX_PIXELS:
+                size = f"{file.width} x {file.height} pixels, more than {MAX_PIXELS / 1e6:.0f} million"
+                raise BadInput(f"{path}: has {size}; make it smaller")
+            file.draft(None, (LONGEST_SIDE, LONGEST_SIDE))  # JPEG decodes fewer pixels
+            picture = _eight_bits(ImageOps.exif_transpose(file)).convert("RGBA")
+    except BadInput:
+        raise
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput(f"{path}: cannot be read as an image ({error}); give a PNG or JPEG file") from error
-    if longest_side is not None:
-        upright.thumbnail((longest_side, longest_side))
-    rgba = np.asarray(upright, dtype=np.float32)
+    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    rgba = np.asarray(picture, dtype=np.float32)
     opaque = rgba[..., 3:] / 255
     # A transparent drawing has no background: put dark ink on white and light ink on black.
     dark_ink = (rgba[..., :3].mean(-1, keepdims=True) * opaque).sum() < 127.5 * opaque.sum()
-    grey: npt.NDArray[np.float32] = (rgba[..., :3] * opaque + (255.0 if dark_ink else 0.0) * (1 - opaque)).mean(-1)
-    return grey
+    grey = (rgba[..., :3] * opaque + (255.0 if dark_ink else 0.0) * (1 - opaque)).mean(-1)
+    if min(grey.shape) < 2:
+        raise BadInput(f"{path}: shows no digit; give an image of one digit")
+    drawing: npt.NDArray[np.uint8] = np.rint(grey).astype(np.uint8)
+    return drawing
+
+
+def _eight_bits(file: Image.Image) -> Image.Image:
+    """The image, with grey levels of more than 8 bits, or fractions, as those from 0 to 255. Raises ValueError."""
+    from PIL import Image
+
+    if file.mode != "F" and not file.mode.startswith("I"):
+        return file
+    levels = np.asarray(file, np.float32)
+    if not np.isfinite(levels).all():
+        raise ValueError("it has pixels that are NaN or infinite")
+    white = next((white for white in FULL_SCALES if levels.max() <= white), float(levels.max()))
+    return Image.fromarray(np.rint(levels.clip(0) / white * 255).astype(np.uint8))
 
 
 def sheet_png(images: npt.NDArray[np.uint8], columns: int, gap: int = 2) -> bytes:

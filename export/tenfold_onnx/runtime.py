@@ -105,7 +105,7 @@ class CanvasClassifier(LoadedModel):
         BadInput for other shapes or values, also for colour pictures.
         """
         array, threshold = validated_drawings(drawings), validated_share(at_least, "at_least")
-        batch = max(1, DRAWING_PIXELS // (array.shape[1] * array.shape[2]))
+        batch = min(BATCH, max(1, DRAWING_PIXELS // (array.shape[1] * array.shape[2])))
         probabilities, label, seen, ink = self._run(batch, array)
         read = label != NO_DIGIT
         check_prediction(self.path, probabilities, np.where(read, label, probabilities.argmax(1)))

@@ -13,13 +13,13 @@ from tenfold_onnx.contract import (
     END_OF_BETWEEN,
     FIRST_BETWEEN,
     INK_THRESHOLD,
+    MAX_CLUTTER,
     MAX_INKED,
+    MAX_NOISE,
     MIN_EXTENT,
     MIN_INK,
     MIN_PROBABILITY,
     NO_DIGIT,
-    NOISE_EDGES,
-    NOISE_INKED,
 )
 from tenfold_onnx.write.preparation import prepare
 
@@ -77,11 +77,11 @@ class Canvas(nn.Module):
 
     def forward(self, drawings: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Drawings uint8 (N, H, W) to probabilities (N, 10), label (N,), seen uint8 (N, 28, 28) and ink (N,)."""
-        seen, ink, extent = prepare(drawings)
+        seen, ink, extent, clutter, noise = prepare(drawings)
         probabilities, label = self.classifier(seen)
-        inked, edges = _texture(seen)
-        noise = (inked > NOISE_INKED) & (edges > NOISE_EDGES)
-        readable = (ink >= MIN_INK) & (extent >= MIN_EXTENT) & (inked <= MAX_INKED) & ~noise
+        inked = (seen > INK_THRESHOLD * 255).to(torch.float32).mean((1, 2))
+        readable = (ink >= MIN_INK) & (extent >= MIN_EXTENT) & (inked <= MAX_INKED)
+        readable = readable & (clutter <= MAX_CLUTTER) & (noise <= MAX_NOISE)
         uniform = torch.full_like(probabilities, 1 / CLASSES)
         return (
             torch.where(readable.unsqueeze(1), probabilities, uniform),
@@ -89,16 +89,6 @@ class Canvas(nn.Module):
             seen,
             ink,
         )
-
-
-def _texture(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Share (N,) of inked pixels of images uint8 (N, 28, 28), and the sum (N,) of steps between neighbours.
-
-    A step from black to white counts 1.
-    """
-    level = images.to(torch.float32) / 255
-    down, across = (level[:, 1:] - level[:, :-1]).abs(), (level[:, :, 1:] - level[:, :, :-1]).abs()
-    return (level > INK_THRESHOLD).to(torch.float32).mean((1, 2)), down.sum((1, 2)) + across.sum((1, 2))
 
 
 class ImageGenerator(nn.Module):

@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, max_pool2d
+from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 
 from tenfold_onnx.contract import BOX, INK_THRESHOLD, MIN_CONTRAST, SIDE
 
 GRID: Final = 128  # cells of a picture's longer side
 FINE: Final = 2 * SIDE  # cells of the grid on which strokes are widened
 # Reaches in cells of the grid.
-WIDEST_STROKE: Final = 46  # half of it; a wider one is taken for paper
+WIDEST_STROKE: Final = 50  # half of it; a wider one is taken for paper
 LIGHT: Final = 5  # over which the light is taken as even
 SURROUNDINGS: Final = 32  # of a cell, beside which ink stands out
 # Shares of ink: 0 is paper, 1 is black. What is below the threshold becomes paper.
@@ -26,6 +26,7 @@ FAINTEST: Final = 0.06
 OF_STRONGEST: Final = 0.25
 NOISE: Final = 4.5  # times the mean distance from a cell to the mean of its neighbourhood
 BESIDE_BORDER: Final = 0.12  # of the strongest ink: the least that counts once the border is cleared
+MOST_OF_BORDER: Final = 0.5  # of its length: so much ink there is a frame, or a blot around nothing
 # Steps of one cell.
 FROM_BORDER: Final = 64
 WITHIN_PART: Final = 40
@@ -42,13 +43,14 @@ class Prepared(NamedTuple):
     ink: Tensor  # (N,): the share of the drawing that is the digit's ink
     extent: Tensor  # (N,): the digit's longer side, as a share of the drawing's
     clutter: Tensor  # (N,): the share of the image's square that has ink in the drawing, the digit's or other
+    noise: Tensor  # (N,): how far cells are from the mean of their neighbourhood, as a share of the strongest ink
 
 
 def prepare(drawings: Tensor) -> Prepared:
     """What a classifier sees of drawings uint8 (N, H, W), dark on light or light on dark."""
     grey, inside = _on_grid(drawings.to(torch.float32))
     all_ink = _ink(grey) * inside
-    ink, threshold = _largest_parts(all_ink, inside)
+    ink, threshold, noise = _largest_parts(all_ink, inside)
     marked = (ink > INK_THRESHOLD).to(torch.float32)
     box_y, centre_y = _extent_and_centre(marked.amax(2), ink.sum(2))
     box_x, centre_x = _extent_and_centre(marked.amax(1), ink.sum(1))
@@ -62,6 +64,7 @@ def prepare(drawings: Tensor) -> Prepared:
         ink=marked.sum((1, 2)) / inside.sum(),
         extent=longest / GRID,
         clutter=(rows @ (all_ink > threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
+        noise=noise.flatten(),
     )
 
 
@@ -89,10 +92,13 @@ def _ink(grey: Tensor) -> Tensor:
     The paper is what a morphological closing leaves: J. Serra, "Image Analysis and Mathematical Morphology", 1982.
     """
     # Ink is less than its surroundings, and farther from them: so the third power finds which way.
-    light_on_dark = ((grey - _mean(grey, SURROUNDINGS)) ** 3).sum((2, 3), keepdim=True) > 0
+    around = interpolate(_mean(avg_pool2d(grey, 8), SURROUNDINGS // 8), scale_factor=8.0, mode="nearest")
+    light_on_dark = ((grey - around) ** 3).sum((2, 3), keepdim=True) > 0
     grey = torch.where(light_on_dark, 255 - grey, grey)
     smooth = _mean(grey, 1)
-    paper = torch.maximum(_mean(-_most(-_most(smooth, WIDEST_STROKE), WIDEST_STROKE), LIGHT), smooth)
+    coarse = max_pool2d(smooth, 2)
+    closed = -_most(-_most(coarse, WIDEST_STROKE // 2), WIDEST_STROKE // 2)
+    paper = torch.maximum(_mean(interpolate(closed, scale_factor=2.0, mode="nearest"), LIGHT), smooth)
     difference = (paper - grey).clamp(min=0)
     blank = difference.amax((2, 3), keepdim=True) < MIN_CONTRAST
     return torch.where(blank, 0.0, (difference / paper.clamp(min=40)).clamp(max=1))
@@ -104,36 +110,43 @@ def _without_border(ink: Tensor, inside: Tensor) -> Tensor:
     Reconstruction by dilation: L. Vincent, "Morphological Grayscale Reconstruction in Image Analysis", 1993. Of a
     ruling that crosses a digit, only the ruling's strength is taken from the digit.
     """
-    beyond = 1 - inside.view(1, 1, GRID, GRID)
-    around = torch.nn.functional.pad(beyond, (1, 1, 1, 1), value=1.0)
-    connected = ink * max_pool2d(around, 3, 1)
+    connected = ink * _border(inside)
     for _ in range(FROM_BORDER):
         connected = torch.minimum(max_pool2d(connected, 3, 1, 1), ink)
     return ink - connected
 
 
-def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """The large parts (N, 128, 128) of the ink that is clear of the border or, where that is no digit, of all the ink.
+def _border(inside: Tensor) -> Tensor:
+    """(1, 1, 128, 128): 1 in the outermost cells of the picture and beyond it."""
+    beyond = pad(1 - inside.view(1, 1, GRID, GRID), (1, 1, 1, 1), value=1.0)
+    return max_pool2d(beyond, 3, 1)
 
-    Then all the ink (N, 128, 128). Both are 1 at their strongest and 0 where only paper and noise are.
+
+def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The large parts of the ink (N, 1, 128, 128) that is clear of the border or, where that is no digit, of all of it.
+
+    They are (N, 128, 128) in [0, 1]: 0 is what lies below a threshold, 1 the strongest ink. Then that threshold, and
+    the noise as a share of the strongest ink, both (N, 1, 1, 1).
     """
     candidates = torch.cat([_without_border(ink, inside), ink])
     smooth = _mean(candidates, 1)
     strongest = smooth.amax((2, 3), keepdim=True)
     noise = ((candidates - smooth).abs() * inside).sum((2, 3), keepdim=True) / inside.sum()
-    threshold = torch.maximum(OF_STRONGEST * strongest, (NOISE * noise).minimum(strongest / 2))
+    noise = noise / strongest.clamp(min=1e-6)
+    threshold = strongest * (NOISE * noise).clamp(OF_STRONGEST, 0.5)
     candidates = ((candidates - threshold) / (strongest - threshold).clamp(min=1e-6)).clamp(0, 1)
     sizes = _part_sizes(max_pool2d(candidates, 2))
     largest = sizes.amax((2, 3), keepdim=True)
     kept = (sizes >= (PART * largest).clamp(min=3)).to(torch.float32)
     parts = candidates * interpolate(max_pool2d(kept, 3, 1, 1), scale_factor=2.0, mode="nearest")
     is_digit = (largest >= DIGIT * GRID / 2) & (strongest >= FAINTEST)
-    clear, all_parts = parts.chunk(2)
-    is_clear, is_any = is_digit.chunk(2)
-    of_clear, of_all = strongest.chunk(2)
-    is_clear = is_clear & (of_clear >= BESIDE_BORDER * of_all)
-    chosen = torch.where(is_clear, clear, torch.where(is_any, all_parts, 0.0))
-    return chosen.squeeze(1), torch.where(is_clear, *threshold.chunk(2))
+    n = ink.shape[0]
+    border = _border(inside) * inside
+    framed = ((ink > threshold[n:]) * border).sum((2, 3), keepdim=True) > MOST_OF_BORDER * border.sum()
+    is_clear = is_digit[:n] & (strongest[:n] >= BESIDE_BORDER * strongest[n:])
+    chosen = torch.where(is_clear, parts[:n], torch.where(is_digit[n:] & ~framed, parts[n:], 0.0))
+    threshold, noise = (torch.where(is_clear, x[:n], x[n:]) for x in (threshold, noise))
+    return chosen.squeeze(1), threshold, noise
 
 
 def _part_sizes(ink: Tensor) -> Tensor:
@@ -142,17 +155,16 @@ def _part_sizes(ink: Tensor) -> Tensor:
     index = torch.arange(ink.shape[3], dtype=torch.float32)
     row, column = index.view(1, 1, -1, 1), index.view(1, 1, 1, -1)
     sides = torch.cat([x.expand_as(ink) for x in (row, -row, column, -column)], 1)
-    nowhere = torch.full_like(sides, -1e6)
+    limit = torch.where(inked, 1e6, -1e6)
     for _ in range(WITHIN_PART):
-        sides = torch.where(inked, sides, nowhere)
-        sides = max_pool2d(sides, 3, 1, 1)
+        sides = max_pool2d(torch.minimum(sides, limit), 3, 1, 1)
     lengths = torch.maximum(sides[:, :1] + sides[:, 1:2], sides[:, 2:3] + sides[:, 3:]) + 1
     return torch.where(inked, lengths, 0.0)
 
 
 def _widened(ink: Tensor) -> Tensor:
     """Ink (N, 1, 56, 56) in [0, 1] with strokes as wide as MNIST's, where they were thinner."""
-    down, across = (torch.nn.functional.pad(ink, sides) for sides in ((0, 0, 1, 1), (1, 1, 0, 0)))
+    down, across = (pad(ink, sides) for sides in ((0, 0, 1, 1), (1, 1, 0, 0)))
     down, across = down[:, :, 1:] - down[:, :, :-1], across[:, :, :, 1:] - across[:, :, :, :-1]
     outline = (down[:, :, :-1] ** 2 + across[:, :, :, :-1] ** 2 + 1e-12).sqrt().sum((2, 3), keepdim=True)
     width = 2 * ink.sum((2, 3), keepdim=True) / outline.clamp(min=1e-6) * SIDE / FINE  # of a long stroke, in pixels
