@@ -12,6 +12,8 @@ from tenfold import cli
 from tenfold.presets import Preset
 from tenfold.settings import Cgan, Compute, Data, Fit, Net, Warp
 from tenfold.storage import atomic
+from tenfold_onnx import CanvasClassifier, shipped_models
+from tenfold_onnx.contract import CANVAS_ONNX
 
 if TYPE_CHECKING:
     from tenfold.studies.cells import Material
@@ -21,6 +23,7 @@ Reached = Literal["ours-99.0", "ours-99.5", "deotte", "one-epoch", "examples"]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 NET: Final = Net().channels
 DATA: Final = Path("data")
+MODELS: Final = shipped_models()
 
 app = App(
     name="python -m benchmarks",
@@ -143,15 +146,24 @@ def latency(run: Path, /, *, rounds: Count = 500) -> None:
 
 
 @app.command
-def canvas(run: Path, /, *, drawings: Count = 5000, data: Path = DATA) -> None:
-    """Accuracy of a run's canvas classifier on test digits placed, scaled and stretched on large canvases."""
+def canvas(run: Path = MODELS, /, *, drawings: Count = 5000, data: Path = DATA) -> None:
+    """Accuracy of a canvas classifier on test digits placed, scaled and stretched on large canvases."""
     from benchmarks.canvases import measure
 
-    from tenfold_onnx import CanvasClassifier
+    test = kaggle(data, Compute()).test
+    session = CanvasClassifier(run / CANVAS_ONNX).session
+    print(results.append("canvas", measure(session, test.images[:drawings], test.known_labels()[:drawings], seed=0)))
+
+
+@app.command
+def pictures(run: Path = MODELS, /, *, each: Count = 200, data: Path = DATA) -> None:
+    """Accuracy of a canvas classifier on test digits as photographs and scans, by what is difficult about them."""
+    from benchmarks.pictures import measure
 
     test = kaggle(data, Compute()).test
-    session = CanvasClassifier(run / "classifier_canvas.onnx").session
-    print(results.append("canvas", measure(session, test.images[:drawings], test.known_labels()[:drawings], seed=0)))
+    print(
+        results.append("pictures", measure(CanvasClassifier(run / CANVAS_ONNX), test.images, test.known_labels(), each))
+    )
 
 
 @app.command

@@ -34,7 +34,7 @@ each line again. Run nothing beside them. Cells are mean ± standard deviation o
 def everything() -> str:
     """The whole of RESULTS.md."""
     scores = (_throughput(), _presets(), _members(), _distilled(), _single_nets(), _reached())
-    return "\n\n".join((INTRODUCTION, *scores, _latency(), _canvas(), _generators(), _low_data())) + "\n"
+    return "\n\n".join((INTRODUCTION, *scores, _latency(), _canvas(), _pictures(), _generators(), _low_data())) + "\n"
 
 
 def _throughput() -> str:
@@ -200,6 +200,20 @@ def _canvas() -> str:
     }
     named = _named(results.rows("canvas"), lambda result: f"{result['drawings']:,}")
     return _section("The canvas classifier", "drawings of test digits", columns, named)
+
+
+def _pictures() -> str:
+    columns = {
+        "accuracy": ("accuracy", DECIMAL),
+        "wrong answers above 0.9": ("sure", COUNT),
+        "pictures": ("each", COUNT),
+    }
+    measured = [
+        {**result, "picture": kind, "accuracy": accuracy, "sure": result["sure_and_wrong"][kind]}
+        for result in results.rows("pictures")
+        for kind, accuracy in result["accuracy"].items()
+    ]
+    return _section("Photographs and scans", "picture", columns, _named(measured, lambda result: result["picture"]))
 
 
 def _generators() -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.pictures import KINDS, draw
 from PIL import Image, ImageDraw
 
-from tenfold_onnx import BadInput
+from tenfold.sources import sample
+from tenfold_onnx import BadInput, CanvasClassifier, Classifier
 from tenfold_onnx.images import read_image
 
 
@@ -81,6 +86,69 @@ def test_a_28x28_light_on_dark_image_is_unchanged(tmp_path: Path) -> None:
 def test_a_blank_page_is_refused(tmp_path: Path, grey: int) -> None:
     with pytest.raises(BadInput, match="shows no digit"):
         read(Image.new("L", (60, 60), grey), tmp_path / "blank.png")
+
+
+def white_on_grey(paper: int) -> Image.Image:
+    """A 28x28 seven in white."""
+    return seven((28, 28), ink=250, paper=paper, thickness=3)
+
+
+def test_a_28x28_image_on_grey_is_prepared(tmp_path: Path) -> None:
+    grey = read(white_on_grey(70), tmp_path / "grey.png")
+    assert grey[0].max() == 0 and grey.max() == 255  # the ground is gone
+    assert Classifier().predict(grey).label.tolist() == [7]
+
+
+LEVELS: dict[str, tuple[np.dtype[Any], float]] = {
+    "sixteen bits.png": (np.dtype(np.uint16), 257.0),
+    "twelve bits.png": (np.dtype(np.uint16), 16.0),
+    "fractions.tif": (np.dtype(np.float32), 1 / 255),
+    "integers.tif": (np.dtype(np.int32), 257.0),
+}
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_grey_levels_of_any_depth_are_read(tmp_path: Path, name: str) -> None:
+    dtype, scale = LEVELS[name]
+    expected = read(seven(), tmp_path / "plain.png")
+    deep = Image.fromarray((np.asarray(seven()) * scale).astype(dtype))
+    assert mean_difference(expected, read(deep, tmp_path / name)) < 1
+
+
+def test_levels_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    levels = np.array(seven(), np.float32)
+    levels[0, 0] = np.nan
+    with pytest.raises(BadInput, match="NaN or infinite"):
+        read(Image.fromarray(levels), tmp_path / "nan.tif")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here, which says how much memory was used")
+def test_a_photograph_of_twelve_megapixels_takes_little_memory(tmp_path: Path) -> None:
+    program = (
+        "import re, sys; from tenfold_onnx import CanvasClassifier; from tenfold_onnx.images import read_drawing;"
+        "print(CanvasClassifier().predict(read_drawing(sys.argv[1])).label[0]);"
+        r"print(re.search(r'VmHWM:\s+(\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    for name in ("large.jpg", "large.png"):
+        seven((4000, 3000), thickness=300).convert("RGB").save(tmp_path / name)
+        done = subprocess.run([sys.executable, "-c", program, tmp_path / name], capture_output=True, text=True)
+        label, kib = map(int, done.stdout.split())
+        assert label == 7 and kib < 300_000, (name, kib)
+
+
+def test_more_than_a_hundred_megapixels_are_refused(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    with pytest.raises(BadInput, match=r"has 10001 x 10000 pixels, more than 100 million; make it smaller"):
+        read(Image.new("1", (10_001, 10_000)), tmp_path / "huge.png")
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pictures_of_every_kind_are_read(kind: str) -> None:
+    """By the model that comes with the package; `python -m benchmarks pictures` measures it on more."""
+    digits, rng = sample.load()[1].take(np.arange(0, 1000, 80)), np.random.default_rng(0)
+    canvas = CanvasClassifier()
+    labels = [int(canvas.predict(draw(image, kind, rng)).label[0]) for image in digits.images]
+    assert np.sum(np.array(labels) == digits.labels) >= len(digits) - 1
 
 
 @pytest.mark.parametrize("damage", ["text", "empty", "cut"])
