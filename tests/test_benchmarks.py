@@ -106,7 +106,7 @@ def test_the_log_survives_a_line_that_was_cut_short() -> None:
         ("reach one-epoch --epochs -3", "--epochs. Must be >= 1"),
         ("members --keep kept --data nowhere", "nowhere: holds neither digit-recognizer.zip"),
         ("one-net --epochs 0", "fit.epochs: "),
-        ("latency nowhere", "nowhere: no settings.toml"),
+        ("latency nowhere", "nowhere: there is no such folder"),
     ],
 )
 def test_a_users_mistake_is_refused_in_one_sentence(

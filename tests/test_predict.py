@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import few_digits, in_process, refused, succeeded
+from conftest import in_process, refused, succeeded
 from PIL import Image, ImageDraw
 
 from digit_recognizer import rows
@@ -25,7 +25,7 @@ def classifier(finished_run: Path) -> Classifier:
 @pytest.fixture(scope="module")
 def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("images")
-    for index, image in enumerate(few_digits(3).images):
+    for index, image in enumerate(drawn_digits()[:3]):
         Image.fromarray(image).save(folder / f"{index}.png")
     (folder / "notes.txt").write_text("not an image")
     return folder
@@ -65,11 +65,11 @@ def test_a_folder_without_images_is_refused(predict: Predict, image_folder: Path
 def test_images_without_a_digit_are_skipped_and_named(predict: Predict, tmp_path: Path) -> None:
     blank, digit, damaged, out = (tmp_path / name for name in ("blank.png", "digit.png", "torn.png", "labels.csv"))
     Image.new("L", (60, 60), 255).save(blank)
-    Image.fromarray(few_digits(1).images[0]).save(digit)
+    Image.fromarray(drawn_digits()[0]).save(digit)
     damaged.write_bytes(digit.read_bytes()[:60])
     code, _, (first, second, last) = predict(tmp_path, "--out", out)
     assert code == 2 and last == "tenfold: 2 of 3 files were skipped; see the lines above"
-    assert first == f"skipped: {blank}: shows only background; give an image of one digit"
+    assert first == f"skipped: {blank}: shows no digit; give an image of one digit"
     assert second.startswith(f"skipped: {damaged}: cannot be read as an image")
     (line,) = out.read_text().splitlines()[1:]
     assert line.startswith(f"{digit},")

@@ -110,7 +110,7 @@ WRONG_VALUES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "message"), WRONG_VALUES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("wrong", "message"), WRONG_VALUES, ids=[message[:40] for _, message in WRONG_VALUES])
 def test_what_holds_no_grey_levels_is_refused(
     classifier: Classifier, canvas: CanvasClassifier, explainer: Explainer, wrong: Any, message: str
 ) -> None:
@@ -137,7 +137,7 @@ WRONG_SHAPES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "message"), WRONG_SHAPES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(("wrong", "message"), WRONG_SHAPES, ids=[message[:40] for _, message in WRONG_SHAPES])
 def test_images_of_other_shapes_are_refused(classifier: Classifier, wrong: Any, message: str) -> None:
     refused_in_a_sentence(lambda: classifier.predict(wrong), r"images: must be \(28, 28\), .*" + message)
 
