@@ -18,7 +18,7 @@ from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
-from tenfold_onnx.contract import CONTRACT_VERSION, OPSET
+from tenfold_onnx.contract import CONTRACT_VERSION, IR, OPSET
 from tenfold_onnx.inputs import labels_between
 from tenfold_onnx.write import graphs
 from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
@@ -98,7 +98,8 @@ def test_a_model_is_one_valid_file_with_its_opset_and_card(classifier: bytes, ge
     for data in (classifier, generator):
         model = onnx.load_from_string(data)
         onnx.checker.check_model(model, full_check=True)
-        assert [entry.version for entry in model.opset_import if entry.domain == ""] == [OPSET]
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+        assert model.ir_version == IR
         assert not any(tensor.external_data for tensor in model.graph.initializer)
     card = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
     assert card["honest"] == "yes" and card["contract"] == CONTRACT_VERSION and card["opset"] == str(OPSET)
