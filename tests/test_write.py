@@ -160,6 +160,30 @@ def test_a_label_between_two_digits_mixes_their_classes(generator: bytes) -> Non
     assert np.abs(images - expected).max() <= 1
 
 
+def test_a_generator_compares_no_truth_values(generator: bytes) -> None:
+    """OpenCV, tract and TVM refuse it."""
+    assert "Equal" not in {node.op_type for node in onnx.load_from_string(generator).graph.node}
+
+
+def test_every_label_between_two_digits_is_taken_apart_exactly() -> None:
+    start, end, thousandths = (part.flatten() for part in np.mgrid[:10, :10, 1:1000])
+    labels = start + 10 * end + 100 * thousandths
+    mixed: list[torch.Tensor] = []
+
+    class Recorder(nn.Module):
+        """In place of a generator: a label's class vector is the label itself."""
+
+        def embedding(self, labels: torch.Tensor) -> torch.Tensor:
+            return labels.unsqueeze(1).double()
+
+        def draw(self, z: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+            mixed.append(classes.squeeze(1))
+            return torch.zeros(len(classes), 1, 28, 28)
+
+    ImageGenerator(Recorder())(torch.zeros(len(labels), 1), torch.from_numpy(labels))
+    assert mixed[0].numpy() == pytest.approx(start + thousandths / 1000 * (end - start), abs=1e-6)
+
+
 @pytest.mark.parametrize("label", [-11, 10, 99, 100_000])
 def test_the_graph_refuses_other_labels(generator: bytes, label: int) -> None:
     session = ort.InferenceSession(generator, providers=["CPUExecutionProvider"])
