@@ -1,4 +1,4 @@
-"""Models of a quarter of the size, twice as fast on most processors: convolutions in 8-bit integers."""
+"""Models of a third of the size: convolutions in 8-bit integers."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def export(
     half
         Store weights as float16: half the size, the same inputs and outputs.
     int8
-        Quantize the three classifiers: a quarter of the size, the same inputs and outputs. Needs the run's digits.
+        Quantize the three classifiers: about a third of the size, the same inputs and outputs. Needs the run's digits.
     """
     target = out or run
     own = target.resolve() == run.resolve()
