@@ -116,8 +116,9 @@ def test_the_runtime_refuses_fixed_models_in_a_sentence(small_and_fixed: Path) -
     ("options", "message"),
     [
         (["--half", "--int8", "--out", "out"], "half, int8: weights are one or the other"),
-        (["--batch", "0", "--out", "out"], "batch: must be an integer ≥ 1, got 0"),
-        (["--batch", "-3", "--out", "out"], "batch: must be an integer ≥ 1, got -3"),
+        (["--batch", "0", "--out", "out"], "batch: must be an integer from 1 to 1024, got 0"),
+        (["--batch", "-3", "--out", "out"], "batch: must be an integer from 1 to 1024, got -3"),
+        (["--batch", "1025", "--out", "out"], "batch: must be an integer from 1 to 1024, got 1025"),
         (["--batch", "1"], "batch: would replace the run's own models"),
         (["--int8"], "int8: would replace the run's own models"),
     ],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tenfold.storage.run_folder import RunFolder
 
 CALIBRATION_ROWS: Final = 500  # training digits that set the ranges of int8's activations
+MAX_BATCH: Final = 1024  # comparing a canvas classifier of that size takes 3 GB
 
 
 def export(
@@ -43,8 +44,8 @@ def export(
     own = target.resolve() == run.resolve()
     if half and int8:
         raise BadInput("half, int8: weights are one or the other; give one of the two")
-    if batch is not None and batch < 1:
-        raise BadInput(f"batch: must be an integer ≥ 1, got {batch}")
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
+        raise BadInput(f"batch: must be an integer from 1 to {MAX_BATCH}, got {batch}")
     options = [name for name, given in (("batch", batch), ("half", half), ("int8", int8)) if given]
     if own and options:
         reason = "would replace the run's own models, which made its predictions"
