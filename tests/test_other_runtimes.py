@@ -127,7 +127,6 @@ def test_opencv_4_has_the_probabilities_of_one_image_and_no_label(
     subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(packages)}, check=True, timeout=HANG_S)
     answers = dict(np.load(tmp_path / "out.npz"))
     assert different(answers, expected) == ["label"]
-    assert answers["label"].item() == pytest.approx(expected["probabilities"].max(), abs=1e-4)
 
 
 @pytest.mark.slow
