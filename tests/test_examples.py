@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenfold_onnx import CanvasClassifier
+from tenfold_onnx import CanvasClassifier, Classifier
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "export" / "examples"
 
@@ -63,6 +64,31 @@ def test_node_draws_and_reads(finished_run: Path, tmp_path: Path) -> None:
     *picture, reading = done.stdout.splitlines()
     assert len(picture) == 14 and all(len(line) == 28 for line in picture)
     assert re.fullmatch(r"read as \d, \d+\.\d %", reading)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler is installed")
+def test_cpp_reads_digits(finished_run: Path, tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", packages, "openvino"]
+    done = subprocess.run(install, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        pytest.skip(f"pip cannot install openvino here: {done.stderr.strip()[-200:]}")
+    shown = re.search(r"^g\+\+ .*$", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
+    assert shown
+    command = shlex.split(shown[0].replace("$OPENVINO", str(packages / "openvino")))
+    command[-1] = str(tmp_path / "read_digits")
+    libraries = [str(path) for path in (packages / "openvino" / "libs").glob("libopenvino.so.*")]
+    command = [part for word in command for part in (libraries if word.endswith("libopenvino.so.*") else [word])]
+    subprocess.run(command, cwd=EXAMPLES / "cpp", check=True, timeout=600)
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    (tmp_path / "images").write_bytes(images.tobytes())
+    model = finished_run / "classifier_light.onnx"
+    program = [tmp_path / "read_digits", model, tmp_path / "images"]
+    read = subprocess.run(program, capture_output=True, text=True, check=True, timeout=600).stdout.split()
+    expected = Classifier(model).predict(images)
+    assert [int(label) for label in read[::2]] == expected.label.tolist()
+    assert [float(share) for share in read[1::2]] == pytest.approx(expected.probabilities.max(1).tolist(), abs=2e-4)
 
 
 @pytest.fixture

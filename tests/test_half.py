@@ -10,11 +10,11 @@ import pytest
 from conftest import few_digits, in_process, refused, succeeded
 from onnx import numpy_helper
 
+from tenfold.errors import BadInput
 from tenfold.models.export import MODELS
+from tenfold.models.variants import Variant, in_variant
 from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator
 from tenfold_onnx.model_file import describe
-from tenfold_onnx.write.half import with_half_weights
-from tenfold_onnx.write.parity import ParityError
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,7 @@ def halves(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_inputs_outputs_and_card_stay(name: str, halves: Path, finished_run: Path) -> None:
     before, after = (describe(folder / name) for folder in (finished_run, halves))
     assert after.card.pop("content_sha256") != before.card.pop("content_sha256")
+    assert after.card.pop("weights") == "float16" and "differ by at most" in after.card.pop("parity")
     assert after == before
 
 
@@ -54,8 +55,8 @@ def test_weights_beyond_float16_are_refused(finished_run: Path) -> None:
     proto = onnx.load(finished_run / "classifier_light.onnx")
     largest = max(proto.graph.initializer, key=lambda tensor: np.prod(tensor.dims))
     largest.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(largest) * np.float32(1e6), largest.name))
-    with pytest.raises(ParityError, match="float16 weights: probabilities differ by"):
-        with_half_weights(proto.SerializeToString())
+    with pytest.raises(BadInput, match=r"classifier_light\.onnx: as float16 it differs too much \(.*nan"):
+        in_variant(Variant("float16"), {"classifier_light.onnx": proto.SerializeToString()}, few_digits(50).images)
 
 
 def test_a_runs_own_models_are_not_replaced(finished_run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LINES = [
     if language == "sh" and line.startswith("tenfold ") and not line.startswith("tenfold app")
 ]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")]
-PAGES += [ROOT / "docs" / name for name in ("commands.md", "kaggle.md", "cluster.md", "reliability.md")]
+PAGES += [ROOT / "docs" / name for name in ("commands.md", "models.md", "kaggle.md", "cluster.md", "reliability.md")]
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 

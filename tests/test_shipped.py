@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from conftest import in_process, succeeded
 from PIL import Image
@@ -15,6 +16,8 @@ from tenfold.settings import Data
 from tenfold.sources import sample
 from tenfold.sources.load import load_sources, reference_digits
 from tenfold_onnx import CanvasClassifier, Classifier, Explainer, Generator, shipped_models
+from tenfold_onnx.contract import IR, OPSET
+from tenfold_onnx.write.label import with_oldest_label
 
 MODELS = (Classifier, CanvasClassifier, Explainer, Generator)
 
@@ -28,6 +31,13 @@ def test_they_fit_in_two_and_a_half_megabytes() -> None:
 def test_each_opens_without_a_path_and_has_its_card(model: type[Classifier]) -> None:
     card = model().card
     assert card["honest"] == "yes" and card["source"] == "kaggle" and len(card["git_commit"]) == 40
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_each_has_the_label_that_the_exporter_writes(model: type[Classifier]) -> None:
+    proto = onnx.load(shipped_models() / model.shipped)
+    assert (proto.opset_import[0].version, proto.ir_version) == (OPSET, IR)
+    assert with_oldest_label(onnx.load(shipped_models() / model.shipped)) == proto
 
 
 def test_predict_reads_a_picture_with_no_model_given(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tenfold.evaluation import cross_validation
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
 from tenfold.settings import Cgan, Net
-from tenfold_onnx.contract import CONTRACT_VERSION, OPSET
+from tenfold_onnx.contract import CONTRACT_VERSION, IR, OPSET
 from tenfold_onnx.inputs import labels_between
 from tenfold_onnx.write import graphs
 from tenfold_onnx.write.export import export_classifier, export_generator, export_module, with_card
@@ -98,7 +98,8 @@ def test_a_model_is_one_valid_file_with_its_opset_and_card(classifier: bytes, ge
     for data in (classifier, generator):
         model = onnx.load_from_string(data)
         onnx.checker.check_model(model, full_check=True)
-        assert [entry.version for entry in model.opset_import if entry.domain == ""] == [OPSET]
+        assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+        assert model.ir_version == IR
         assert not any(tensor.external_data for tensor in model.graph.initializer)
     card = ort.InferenceSession(classifier, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map
     assert card["honest"] == "yes" and card["contract"] == CONTRACT_VERSION and card["opset"] == str(OPSET)
@@ -157,6 +158,30 @@ def test_a_label_between_two_digits_mixes_their_classes(generator: bytes) -> Non
         start, end = net.embedding(torch.tensor([3, 8]))
         expected = net.draw(torch.from_numpy(z), start + share * (end - start)).squeeze(1).mul(255).round().numpy()
     assert np.abs(images - expected).max() <= 1
+
+
+def test_a_generator_compares_no_truth_values(generator: bytes) -> None:
+    """OpenCV, tract and TVM refuse it."""
+    assert "Equal" not in {node.op_type for node in onnx.load_from_string(generator).graph.node}
+
+
+def test_every_label_between_two_digits_is_taken_apart_exactly() -> None:
+    start, end, thousandths = (part.flatten() for part in np.mgrid[:10, :10, 1:1000])
+    labels = start + 10 * end + 100 * thousandths
+    mixed: list[torch.Tensor] = []
+
+    class Recorder(nn.Module):
+        """In place of a generator: a label's class vector is the label itself."""
+
+        def embedding(self, labels: torch.Tensor) -> torch.Tensor:
+            return labels.unsqueeze(1).double()
+
+        def draw(self, z: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+            mixed.append(classes.squeeze(1))
+            return torch.zeros(len(classes), 1, 28, 28)
+
+    ImageGenerator(Recorder())(torch.zeros(len(labels), 1), torch.from_numpy(labels))
+    assert mixed[0].numpy() == pytest.approx(start + thousandths / 1000 * (end - start), abs=1e-6)
 
 
 @pytest.mark.parametrize("label", [-11, 10, 99, 100_000])

@@ -21,7 +21,9 @@ from typing import Final, NamedTuple
 
 CONTRACT_VERSION: Final = "3"  # 2 adds labels between two digits to 1; 3 adds the hash of the content to 2
 WITHOUT_HASH: Final = ("1", "2")  # versions
-OPSET: Final = 20
+# The oldest that the models' operators need, so that runtimes since 2023 load them.
+OPSET: Final = 18
+IR: Final = 8
 SIDE: Final = 28
 CLASSES: Final = 10
 # Labels between two digits are start + 10 * end + 100 * share, with the share of `end` in thousandths, 1 to 999.

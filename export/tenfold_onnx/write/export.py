@@ -8,7 +8,6 @@ from importlib.metadata import version
 
 import onnx
 import torch
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 from torch import Tensor, nn
 from torch.export import Dim
 
@@ -26,6 +25,7 @@ from tenfold_onnx.contract import (
     SIDE,
 )
 from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
+from tenfold_onnx.write.label import with_oldest_label
 from tenfold_onnx.write.parity import check_activations, check_canvas, check_classifier, check_generator, sketches
 
 
@@ -90,7 +90,8 @@ def export_module(
 ) -> bytes:
     """The bytes of any module's graph, unchecked. Raises ValueError for a module in training mode.
 
-    The first dimension of every input is the variable "batch"; `sides` names the variable dimensions after it.
+    The first dimension of every input is the variable "batch"; `sides` names the variable dimensions after it. Raises
+    LabelError where a graph needs newer versions than the contract promises.
     """
     if any(part.training for part in module.modules()):
         raise ValueError("a module in training mode cannot be exported")  # its BatchNorm would not fold
@@ -109,9 +110,6 @@ def export_module(
             verbose=False,
         )
     assert program is not None
-    ClearMetadataAndDocStringPass()(program.model)  # stack traces: they hold the building machine's paths
     program.model.producer_name = "tenfold"
     program.model.producer_version = version("tenfold")
-    proto = program.model_proto
-    onnx.checker.check_model(proto, full_check=True)
-    return bytes(proto.SerializeToString(deterministic=True))
+    return bytes(with_oldest_label(program.model_proto).SerializeToString(deterministic=True))

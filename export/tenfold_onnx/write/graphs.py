@@ -107,8 +107,10 @@ class ImageGenerator(nn.Module):
         between = (labels >= FIRST_BETWEEN) & (labels < END_OF_BETWEEN)
         # Any other label goes to the embedding as it is, which refuses what is no digit.
         start = torch.where(between, labels % 10, labels)
-        end = torch.where(between, labels // 10 % 10, labels)
-        share = torch.where(between, labels // FIRST_BETWEEN, 0).to(torch.float32).div(1000).unsqueeze(1)
+        # Not `//`: its graph compares truth values, which OpenCV, tract and TVM cannot. As float32 these are exact.
+        number = labels.to(torch.float32)
+        end = torch.where(between, number.div(10).floor().to(torch.int64) % 10, labels)
+        share = torch.where(between, number.div(FIRST_BETWEEN).floor(), 0).div(1000).unsqueeze(1)
         embedding = cast(nn.Module, self.generator.embedding)
         first = embedding(start)
         classes = first + share * (embedding(end) - first)  # exactly `first` where the share is 0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tenfold.models.variants import AS_TRAINED, Variant
 from tenfold.models.weights import TrainedNets
 from tenfold.storage import atomic
 from tenfold_onnx.contract import CANVAS_ONNX, CLASSIFIER_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX
@@ -51,11 +52,17 @@ def export_models(nets: TrainedNets, temperature: float) -> dict[str, bytes]:
 
 
 def write_models(
-    folder: Path, models: Mapping[str, bytes], cards: Mapping[str, Mapping[str, str]] | None = None
+    folder: Path,
+    models: Mapping[str, bytes],
+    cards: Mapping[str, Mapping[str, str]] | None = None,
+    variant: Variant = AS_TRAINED,
 ) -> None:
-    """Write models into a folder, each with its card inside if there are cards. Same models and cards, same bytes."""
+    """Write models into a folder, each with its card inside if there are cards. Same models and cards, same bytes.
+
+    `variant` is the form that they are in, which their file names tell.
+    """
     for name, model in models.items():
         if cards is not None:
             inputs, outputs = MODELS[name]
             model = with_card(model, {**cards[name], "inputs": inputs, "outputs": outputs})
-        atomic.write(folder / name, model)
+        atomic.write(folder / variant.file_name(name), model)
