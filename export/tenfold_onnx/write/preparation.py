@@ -198,7 +198,7 @@ def _extent_and_centre(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
     last = (marked * (index + 1)).amax(1)
     first = (marked * (GRID - index)).amax(1)  # counted from the far end
     length = (last + first - GRID).clamp(min=0)
-    return length, (ink * (index + 0.5)).sum(1) / ink.sum(1).clamp(min=1e-6)
+    return length, ink @ (index + 0.5) / ink.sum(1).clamp(min=1e-6)
 
 
 def _resampling(centre: Tensor, scale: Tensor) -> Tensor:
