@@ -198,7 +198,8 @@ def _extent_and_centre(marked: Tensor, ink: Tensor) -> tuple[Tensor, Tensor]:
     last = (marked * (index + 1)).amax(1)
     first = (marked * (GRID - index)).amax(1)  # counted from the far end
     length = (last + first - GRID).clamp(min=0)
-    return length, ink @ (index + 0.5) / ink.sum(1).clamp(min=1e-6)
+    moment = (ink @ (index + 0.5).unsqueeze(1)).squeeze(1)  # a matrix: OpenCV multiplies by no vector
+    return length, moment / ink.sum(1).clamp(min=1e-6)
 
 
 def _resampling(centre: Tensor, scale: Tensor) -> Tensor:
