@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tenfold_onnx import CanvasClassifier, Classifier
+from tenfold_onnx import CanvasClassifier, Classifier, shipped_models
+from tenfold_onnx.contract import CANVAS_ONNX
+from tenfold_onnx.images import read_drawing
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "export" / "examples"
 
@@ -52,6 +54,32 @@ def test_python_reads_an_image(finished_run: Path, tmp_path: Path) -> None:
     assert done.stdout == f"{expected.label[0]} ({expected.probabilities.max():.1%})\n", done.stderr
     Image.new("L", (50, 50), 255).save(tmp_path / "seven.png")
     assert subprocess.run(command, capture_output=True, text=True).stdout == "no digit\n"
+
+
+def as_transparent(path: Path) -> None:
+    picture = Image.new("RGBA", (100, 120), "white")
+    picture.putalpha(Image.fromarray(255 - seven()))  # white ink on nothing
+    picture.save(path)
+
+
+def as_turned(path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: rotate clockwise to view
+    Image.fromarray(seven()).transpose(Image.Transpose.ROTATE_90).save(path, exif=exif)
+
+
+def as_sixteen_bits(path: Path) -> None:
+    Image.fromarray(seven().astype(np.uint16) * 257).save(path)
+
+
+@pytest.mark.parametrize("save", [as_transparent, as_turned, as_sixteen_bits])
+def test_the_python_program_reads_files_as_the_product_does(save: Callable[[Path], None], tmp_path: Path) -> None:
+    save(tmp_path / "seven.png")
+    model = shipped_models() / CANVAS_ONNX
+    command = [sys.executable, "-I", EXAMPLES / "python" / "read_image.py", model, tmp_path / "seven.png"]
+    probability = CanvasClassifier(model).predict(read_drawing(tmp_path / "seven.png")).probabilities[0, 7]
+    assert probability > 0.9
+    assert subprocess.run(command, capture_output=True, text=True).stdout == f"7 ({probability:.1%})\n"
 
 
 @pytest.mark.slow
