@@ -14,7 +14,7 @@ from benchmarks.pictures import KINDS, draw
 from PIL import Image, ImageDraw
 
 from tenfold.sources import sample
-from tenfold_onnx import BadInput, CanvasClassifier, Classifier
+from tenfold_onnx import BadInput, CanvasClassifier, Classifier, Generator
 from tenfold_onnx.images import read_image
 
 
@@ -76,10 +76,11 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
     assert mean_difference(read(seven(), tmp_path / "a.png"), upright) < 1
 
 
-def test_a_28x28_light_on_dark_image_is_unchanged(tmp_path: Path) -> None:
-    image = np.zeros((28, 28), np.uint8)
-    image[3:9, 2:7] = 200
-    assert (read(Image.fromarray(image), tmp_path / "a.png") == image).all()
+def test_a_digit_of_mnist_is_unchanged_unless_it_is_moved(tmp_path: Path) -> None:
+    digit = Generator().generate([3])[0]
+    assert (read(Image.fromarray(digit), tmp_path / "a.png") == digit).all()
+    moved = read(Image.fromarray(np.roll(digit, 4, 0)), tmp_path / "b.png")
+    assert mean_difference(moved, digit) < 12 < mean_difference(np.roll(digit, 4, 0), digit)
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])

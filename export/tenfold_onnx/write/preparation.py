@@ -25,14 +25,19 @@ SURROUNDINGS: Final = 32  # of a cell, beside which ink stands out
 FAINTEST: Final = 0.06
 OF_STRONGEST: Final = 0.25
 NOISE: Final = 4.5  # times the mean distance from a cell to the mean of its neighbourhood
-BESIDE_BORDER: Final = 0.12  # of the strongest ink: the least that counts once the border is cleared
+LEFT: Final = 0.4  # of a digit's ink once the border is cleared: with less, the digit itself hangs on the border
 MOST_OF_BORDER: Final = 0.5  # of its length: so much ink there is a frame, or a blot around nothing
-# Steps of one cell.
-FROM_BORDER: Final = 64
+# Steps of two cells.
+FROM_BORDER: Final = 128  # from end to end of a digit, if it hangs on the border
 WITHIN_PART: Final = 40
 # Longer sides.
 PART: Final = 0.3  # of the largest part's: smaller ones are specks
 DIGIT: Final = 0.1  # of the picture's
+# MNIST's own images: the digit's longer side as a share of the image's; its centre's distance from the image's, pixels.
+LEAST_EXTENT: Final = 0.6
+MOST_EXTENT: Final = 0.8
+OFF_CENTRE: Final = 2.0
+NEAR_BLACK: Final = 32  # grey levels: the mean of the border
 STROKE: Final = 2.6  # pixels of the 28: thinner strokes are widened to this
 
 
@@ -48,7 +53,8 @@ class Prepared(NamedTuple):
 
 def prepare(drawings: Tensor) -> Prepared:
     """What a classifier sees of drawings uint8 (N, H, W), dark on light or light on dark."""
-    grey, inside = _on_grid(drawings.to(torch.float32))
+    drawn = drawings.to(torch.float32)
+    grey, inside = _on_grid(drawn, GRID)
     all_ink = _ink(grey) * inside
     ink, threshold, noise = _largest_parts(all_ink, inside)
     marked = (ink > INK_THRESHOLD).to(torch.float32)
@@ -58,9 +64,10 @@ def prepare(drawings: Tensor) -> Prepared:
     scale = longest.clamp(min=1) / (BOX * FINE / SIDE)
     rows, columns = _resampling(centre_y, scale), _resampling(centre_x, scale).mT
     fine = (rows @ ink @ columns).unsqueeze(1)
-    images = _normalised(avg_pool2d(_widened(_normalised(fine)), 2)).squeeze(1)
+    images = _normalised(avg_pool2d(_widened(_normalised(fine)), 2)).squeeze(1).mul(255)
+    as_it_stands = _is_mnists(drawn, longest, centre_y, centre_x).view(-1, 1, 1)
     return Prepared(
-        images=images.mul(255).round().to(torch.uint8),
+        images=torch.where(as_it_stands, _on_grid(drawn, SIDE)[0].squeeze(1), images).round().to(torch.uint8),
         ink=marked.sum((1, 2)) / inside.sum(),
         extent=longest / GRID,
         clutter=(rows @ (all_ink > threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
@@ -68,15 +75,25 @@ def prepare(drawings: Tensor) -> Prepared:
     )
 
 
-def _on_grid(grey: Tensor) -> tuple[Tensor, Tensor]:
-    """Grey levels (N, H, W) on the grid, (N, 1, 128, 128), continued beyond the picture's shorter side.
+def _is_mnists(drawn: Tensor, longest: Tensor, centre_y: Tensor, centre_x: Tensor) -> Tensor:
+    """Whether drawings (N, H, W) are as in MNIST already, bool (N,): 28x28, on black, of MNIST's size and place."""
+    edges = torch.cat([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], 1)
+    of_size = (longest >= LEAST_EXTENT * GRID) & (longest <= MOST_EXTENT * GRID)
+    off_centre = torch.maximum((centre_y - GRID / 2).abs(), (centre_x - GRID / 2).abs())
+    rows, columns = torch.ones_like(drawn[0, :, 0]).sum(), torch.ones_like(drawn[0, 0]).sum()
+    is_small = (rows == SIDE) & (columns == SIDE)
+    return is_small & (edges.mean(1) < NEAR_BLACK) & of_size & (off_centre <= OFF_CENTRE * GRID / SIDE)
 
-    Also (128, 128): 1 inside of the picture, 0 beyond.
+
+def _on_grid(grey: Tensor, side: int) -> tuple[Tensor, Tensor]:
+    """Grey levels (N, H, W) on a square grid, (N, 1, side, side), continued beyond the picture's shorter side.
+
+    Also (side, side): 1 inside of the picture, 0 beyond.
     """
     pixels = [torch.arange(length, dtype=torch.float32) + 0.5 for length in grey.shape[1:]]
     lengths = [axis[-1] + 0.5 for axis in pixels]
-    scale = torch.maximum(*lengths) / GRID
-    cells = (torch.arange(GRID, dtype=torch.float32) + 0.5 - GRID / 2) * scale
+    scale = torch.maximum(*lengths) / side
+    cells = (torch.arange(side, dtype=torch.float32) + 0.5 - side / 2) * scale
     inside = [(cells.abs() <= length / 2).to(torch.float32) for length in lengths]
     axes = []
     for axis, length in zip(pixels, lengths, strict=True):
@@ -110,10 +127,10 @@ def _without_border(ink: Tensor, inside: Tensor) -> Tensor:
     Reconstruction by dilation: L. Vincent, "Morphological Grayscale Reconstruction in Image Analysis", 1993. Of a
     ruling that crosses a digit, only the ruling's strength is taken from the digit.
     """
-    connected = ink * _border(inside)
+    connected, coarse = max_pool2d(ink * _border(inside), 2), max_pool2d(ink, 2)
     for _ in range(FROM_BORDER):
-        connected = torch.minimum(max_pool2d(connected, 3, 1, 1), ink)
-    return ink - connected
+        connected = torch.minimum(max_pool2d(connected, 3, 1, 1), coarse)
+    return (ink - interpolate(connected, scale_factor=2.0, mode="nearest")).clamp(min=0)
 
 
 def _border(inside: Tensor) -> Tensor:
@@ -128,7 +145,8 @@ def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]
     They are (N, 128, 128) in [0, 1]: 0 is what lies below a threshold, 1 the strongest ink. Then that threshold, and
     the noise as a share of the strongest ink, both (N, 1, 1, 1).
     """
-    candidates = torch.cat([_without_border(ink, inside), ink])
+    clear = _without_border(ink, inside)
+    candidates = torch.cat([clear, ink])
     smooth = _mean(candidates, 1)
     strongest = smooth.amax((2, 3), keepdim=True)
     noise = ((candidates - smooth).abs() * inside).sum((2, 3), keepdim=True) / inside.sum()
@@ -143,7 +161,9 @@ def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]
     n = ink.shape[0]
     border = _border(inside) * inside
     framed = ((ink > threshold[n:]) * border).sum((2, 3), keepdim=True) > MOST_OF_BORDER * border.sum()
-    is_clear = is_digit[:n] & (strongest[:n] >= BESIDE_BORDER * strongest[n:])
+    shown = (parts[:n] > 0).to(torch.float32)
+    left = (shown * clear).sum((2, 3), keepdim=True) >= LEFT * (shown * ink).sum((2, 3), keepdim=True)
+    is_clear = is_digit[:n] & (left | framed)
     chosen = torch.where(is_clear, parts[:n], torch.where(is_digit[n:] & ~framed, parts[n:], 0.0))
     threshold, noise = (torch.where(is_clear, x[:n], x[n:]) for x in (threshold, noise))
     return chosen.squeeze(1), threshold, noise
