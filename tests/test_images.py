@@ -79,8 +79,9 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
 def test_a_digit_of_mnist_is_unchanged_unless_it_is_moved(tmp_path: Path) -> None:
     digit = Generator().generate([3])[0]
     assert (read(Image.fromarray(digit), tmp_path / "a.png") == digit).all()
-    moved = read(Image.fromarray(np.roll(digit, 4, 0)), tmp_path / "b.png")
-    assert mean_difference(moved, digit) < 12 < mean_difference(np.roll(digit, 4, 0), digit)
+    shifted = np.roll(digit, -3, 0)
+    moved = read(Image.fromarray(shifted), tmp_path / "b.png")
+    assert mean_difference(moved, digit) < mean_difference(shifted, digit) / 2
 
 
 @pytest.mark.parametrize("grey", [0, 128, 255])

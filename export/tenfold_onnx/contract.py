@@ -40,7 +40,7 @@ MIN_CONTRAST: Final = 16  # grey levels between background and strongest ink; be
 MIN_INK: Final = 0.0008  # share of a drawing: below it is blank, or a speck
 MIN_EXTENT: Final = 0.1  # a digit's longer side as a share of the drawing's: below it is a dot
 MAX_INKED: Final = 0.45  # share of inked pixels among the 28x28 that the net sees: above it is a blot
-MAX_CLUTTER: Final = 0.54  # share of inked cells in the same square before the paper and the rest are taken out
+MAX_CLUTTER: Final = 0.47  # share of inked cells in the same square before the paper and the rest are taken out
 MAX_NOISE: Final = 0.04  # mean distance from a cell to its neighbourhood's mean, as a share of the strongest ink
 
 MIN_PROBABILITY: Final = 1e-30  # keeps a probability's logarithm finite in float32

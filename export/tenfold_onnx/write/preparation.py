@@ -25,7 +25,8 @@ SURROUNDINGS: Final = 32  # of a cell, beside which ink stands out
 FAINTEST: Final = 0.06
 OF_STRONGEST: Final = 0.25
 NOISE: Final = 4.5  # times the mean distance from a cell to the mean of its neighbourhood
-LEFT: Final = 0.4  # of a digit's ink once the border is cleared: with less, the digit itself hangs on the border
+CLUTTER: Final = 2.0  # times the threshold: weaker ink may be a shadow
+LEFT: Final = 0.3  # of a digit's ink once the border is cleared: with less, the digit itself hangs on the border
 MOST_OF_BORDER: Final = 0.5  # of its length: so much ink there is a frame, or a blot around nothing
 # Steps of two cells.
 FROM_BORDER: Final = 128  # from end to end of a digit, if it hangs on the border
@@ -70,7 +71,7 @@ def prepare(drawings: Tensor) -> Prepared:
         images=torch.where(as_it_stands, _on_grid(drawn, SIDE)[0].squeeze(1), images).round().to(torch.uint8),
         ink=marked.sum((1, 2)) / inside.sum(),
         extent=longest / GRID,
-        clutter=(rows @ (all_ink > threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
+        clutter=(rows @ (all_ink > CLUTTER * threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
         noise=noise.flatten(),
     )
 
