@@ -76,11 +76,17 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path: Path) -> None:
     assert mean_difference(read(seven(), tmp_path / "a.png"), upright) < 1
 
 
-def test_a_digit_of_mnist_is_unchanged_unless_it_is_moved(tmp_path: Path) -> None:
+def test_a_28x28_image_on_black_is_unchanged(tmp_path: Path) -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[3:9, 2:7] = 200
+    assert (read(Image.fromarray(image), tmp_path / "a.png") == image).all()
+
+
+def test_the_canvas_model_sees_a_digit_of_mnist_as_it_stands_unless_it_is_moved() -> None:
     digit = Generator().generate([3])[0]
-    assert (read(Image.fromarray(digit), tmp_path / "a.png") == digit).all()
     shifted = np.roll(digit, -3, 0)
-    moved = read(Image.fromarray(shifted), tmp_path / "b.png")
+    as_it_stands, moved = CanvasClassifier().predict(np.stack([digit, shifted])).seen
+    assert (as_it_stands == digit).all()
     assert mean_difference(moved, digit) < mean_difference(shifted, digit) / 2
 
 
