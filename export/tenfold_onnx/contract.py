@@ -34,6 +34,7 @@ NO_DIGIT: Final = -1  # the label where there is no digit to read
 # How a drawing becomes the 28x28 image that the net sees.
 BOX: Final = 20  # pixels: MNIST scales a digit's longer side to this, then centres its mass in 28x28
 INK_THRESHOLD: Final = 0.15  # share of the strongest ink above which a pixel counts as part of the digit
+NEAR_BLACK: Final = 32  # grey levels: a 28x28 image on so dark a ground is one of MNIST's kind
 MIN_CONTRAST: Final = 16  # grey levels between background and strongest ink; below it a drawing is blank
 
 # When a drawing holds no digit.

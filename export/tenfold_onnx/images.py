@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from tenfold_onnx.contract import NO_DIGIT, SIDE, BadInput
+from tenfold_onnx.contract import NEAR_BLACK, NO_DIGIT, SIDE, BadInput
 from tenfold_onnx.runtime import CanvasClassifier
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 LONGEST_SIDE: Final = 1024  # pixels of a drawing: a photograph at full size takes seconds and reads no better
 MAX_PIXELS: Final = 100_000_000  # of a file; decoded, they take 400 MB
 FULL_SCALES: Final = (1, 255, 1023, 4095, 16383, 65535)  # white, in files of more than 8 bits or of fractions
-NEAR_BLACK: Final = 32  # grey levels of a background
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:

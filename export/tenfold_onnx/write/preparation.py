@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 
-from tenfold_onnx.contract import BOX, INK_THRESHOLD, MIN_CONTRAST, SIDE
+from tenfold_onnx.contract import BOX, INK_THRESHOLD, MIN_CONTRAST, NEAR_BLACK, SIDE
 
 GRID: Final = 128  # cells of a picture's longer side
 FINE: Final = 2 * SIDE  # cells of the grid on which strokes are widened
@@ -22,6 +22,7 @@ WIDEST_STROKE: Final = 50  # half of it; a wider one is taken for paper
 LIGHT: Final = 5  # over which the light is taken as even
 SURROUNDINGS: Final = 32  # of a cell, beside which ink stands out
 # Shares of ink: 0 is paper, 1 is black. What is below the threshold becomes paper.
+DARKEST_PAPER: Final = 40  # grey levels: darker paper counts as this, or its noise would be ink
 FAINTEST: Final = 0.06
 OF_STRONGEST: Final = 0.25
 NOISE: Final = 4.5  # times the mean distance from a cell to the mean of its neighbourhood
@@ -33,12 +34,12 @@ FROM_BORDER: Final = 128  # from end to end of a digit, if it hangs on the borde
 WITHIN_PART: Final = 40
 # Longer sides.
 PART: Final = 0.3  # of the largest part's: smaller ones are specks
+SPECK: Final = 3  # steps of two cells: whatever the largest part
 DIGIT: Final = 0.1  # of the picture's
 # MNIST's own images: the digit's longer side as a share of the image's; its centre's distance from the image's, pixels.
 LEAST_EXTENT: Final = 0.6
 MOST_EXTENT: Final = 0.8
 OFF_CENTRE: Final = 2.0
-NEAR_BLACK: Final = 32  # grey levels: the mean of the border
 STROKE: Final = 2.6  # pixels of the 28: thinner strokes are widened to this
 
 
@@ -119,7 +120,7 @@ def _ink(grey: Tensor) -> Tensor:
     paper = torch.maximum(_mean(interpolate(closed, scale_factor=2.0, mode="nearest"), LIGHT), smooth)
     difference = (paper - grey).clamp(min=0)
     blank = difference.amax((2, 3), keepdim=True) < MIN_CONTRAST
-    return torch.where(blank, 0.0, (difference / paper.clamp(min=40)).clamp(max=1))
+    return torch.where(blank, 0.0, (difference / paper.clamp(min=DARKEST_PAPER)).clamp(max=1))
 
 
 def _without_border(ink: Tensor, inside: Tensor) -> Tensor:
@@ -156,7 +157,7 @@ def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]
     candidates = ((candidates - threshold) / (strongest - threshold).clamp(min=1e-6)).clamp(0, 1)
     sizes = _part_sizes(max_pool2d(candidates, 2))
     largest = sizes.amax((2, 3), keepdim=True)
-    kept = (sizes >= (PART * largest).clamp(min=3)).to(torch.float32)
+    kept = (sizes >= (PART * largest).clamp(min=SPECK)).to(torch.float32)
     parts = candidates * interpolate(max_pool2d(kept, 3, 1, 1), scale_factor=2.0, mode="nearest")
     is_digit = (largest >= DIGIT * GRID / 2) & (strongest >= FAINTEST)
     n = ink.shape[0]
