@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ import torch
 from filelock import FileLock
 from kaggle_server import Kaggle, served
 
+from digit_recognizer import competition
+from digit_recognizer.files import read_digits
 from tenfold.cli import command_line, status
 from tenfold.data.digits import Digits
 from tenfold.orchestration import pool
@@ -63,6 +66,14 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("TENFOLD_DATA names no folder with the real files")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="session")
+def real_test(real_data: Path) -> Digits:
+    """The competition's test digits."""
+    with zipfile.ZipFile(real_data / competition.ARCHIVE) as archive:
+        images, _ = read_digits(lambda: archive.open(competition.TEST), competition.TEST, labelled=False)
+    return Digits.of("kaggle-test", images, None)
 
 
 @pytest.fixture(scope="session")
