@@ -167,6 +167,19 @@ def pictures(run: Path = MODELS, /, *, each: Count = 200, data: Path = DATA) -> 
 
 
 @app.command
+def non_digits(fonts: Path, /, run: Path = MODELS, *, each: Count = 200, data: Path = DATA) -> None:
+    """How many pictures of no single digit a canvas classifier answers, and how many of digits, by probability.
+
+    `fonts` is a folder with fonts of handwriting, such as `npm pack @fontsource/caveat` delivers.
+    """
+    from benchmarks.non_digits import measure
+
+    test = kaggle(data, Compute()).test
+    classifier = CanvasClassifier(run / CANVAS_ONNX, threads=1)
+    print(results.append("non-digits", measure(classifier, test.images, test.known_labels(), fonts, each)))
+
+
+@app.command
 def generator(cgan: Cgan | None = None, *, seeds: Count = 1, first_seed: int = 0, data: Path = DATA) -> None:
     """A generator trained on fold 0's training part, scored on the rows that the fold validates; one thread."""
     from benchmarks.generators import measure

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks import reach, results
 from benchmarks.distilled import LABELS, TITLES
 from benchmarks.members import CHOICES
+from benchmarks.non_digits import THRESHOLDS
 from benchmarks.references import REFERENCES
 from scipy import stats
 
@@ -34,7 +35,12 @@ each line again. Run nothing beside them. Cells are mean ± standard deviation o
 def everything() -> str:
     """The whole of RESULTS.md."""
     scores = (_throughput(), _presets(), _members(), _distilled(), _single_nets(), _reached())
-    return "\n\n".join((INTRODUCTION, *scores, _latency(), _canvas(), _pictures(), _generators(), _low_data())) + "\n"
+    return (
+        "\n\n".join(
+            (INTRODUCTION, *scores, _latency(), _canvas(), _pictures(), _non_digits(), _generators(), _low_data())
+        )
+        + "\n"
+    )
 
 
 def _throughput() -> str:
@@ -214,6 +220,18 @@ def _pictures() -> str:
         for kind, accuracy in result["accuracy"].items()
     ]
     return _section("Photographs and scans", "picture", columns, _named(measured, lambda result: result["picture"]))
+
+
+def _non_digits() -> str:
+    columns = {f"p ≥ {least}": (f"shares.{place}", ".3f") for place, least in enumerate(THRESHOLDS)}
+    measured = [
+        {**result, "picture": kind, "shares": shares}
+        for result in results.rows("non-digits")
+        for kind, shares in result["answered"].items()
+    ]
+    note = "The share that is answered. `digits` are those of the line above that mixes all difficulties."
+    named = _named(measured, lambda result: result["picture"])
+    return _section("Pictures of no single digit", "picture", columns, named, note)
 
 
 def _generators() -> str:

@@ -74,6 +74,8 @@ def test_read_returns_the_canvas_prediction(page: Page) -> None:
     assert answer["probabilities"] == pytest.approx(expected.probabilities[0], abs=1e-4)
     assert (from_base64(answer["seen"]) == expected.seen[0]).all()
     assert answer["ink"] == pytest.approx(expected.ink[0], abs=1e-4)
+    assert answer["verdict"] == expected.verdict[0] and answer["parts"] == expected.parts[0] == 1
+    assert answer["boxes"] == expected.boxes[0].tolist()
     assert page.request("/api/read", query(blank()))[1]["label"] == -1
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
-from benchmarks import distilled, generators, members, reach, references, results, scores, tables
+from benchmarks import distilled, generators, members, non_digits, reach, references, results, scores, tables
 from benchmarks.__main__ import app
 from benchmarks.profile import flops_per_image
 from conftest import few_digits
@@ -21,7 +22,9 @@ from tenfold.cli import status
 from tenfold.models.classifier import Classifier
 from tenfold.orchestration import pool
 from tenfold.settings import Cgan, Compute, Fit, Net, Warp
+from tenfold.sources import sample
 from tenfold.studies.cells import Material
+from tenfold_onnx import BadInput, CanvasClassifier
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = Net((4, 8), tta_shift_px=0)
@@ -274,6 +277,19 @@ def test_a_generator_is_scored_on_its_held_out_fold(monkeypatch: pytest.MonkeyPa
     assert [row["seed"] for row in rows] == [0, 1]
     for row in rows:
         assert 0 <= row["cas"] <= 1 and row["variety"] > 0 and row["quality"]["digits"] == 10
+
+
+def test_pictures_of_no_digit_are_answered_less_the_more_is_demanded(tmp_path: Path) -> None:
+    fonts = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    test = sample.load()[1]
+    row = non_digits.measure(CanvasClassifier(threads=1), test.images, test.known_labels(), fonts, each=12)
+    assert list(row["answered"]) == [*non_digits.KINDS, "digits"]
+    for shares in row["answered"].values():
+        assert len(shares) == len(non_digits.THRESHOLDS) and shares == sorted(shares, reverse=True)
+    others = [row["answered"][kind][0] for kind in non_digits.KINDS]
+    assert np.mean(others) < 0.4 and row["answered"]["digits"][0] > 0.8
+    with pytest.raises(BadInput, match="has no fonts"):
+        non_digits.measure(CanvasClassifier(threads=1), test.images, test.known_labels(), tmp_path, each=1)
 
 
 def test_one_net_is_scored_on_the_test_rows(monkeypatch: pytest.MonkeyPatch) -> None:

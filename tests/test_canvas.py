@@ -1,4 +1,4 @@
-"""The canvas classifier reads drawings of any size, polarity and position, and knows when there is no digit."""
+"""The canvas classifier reads drawings of any size, polarity and position, and says why where there is no digit."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ import numpy.typing as npt
 import onnxruntime as ort
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tenfold_onnx import CanvasClassifier
-from tenfold_onnx.contract import CANVAS_OUTPUTS
-from tenfold_onnx.write.export import export_canvas, export_explained
-from tenfold_onnx.write.graphs import Canvas, Ensemble, WithActivations
+from tenfold_onnx.contract import CANVAS_OUTPUTS, MAX_PARTS, Verdict
+from tenfold_onnx.write.export import export_canvas, export_explained, export_light
+from tenfold_onnx.write.graphs import Canvas, Ensemble, Light, WithActivations
 from tenfold_onnx.write.parity import ParityError, check_activations, check_canvas
 
 
 class Bands(nn.Module):
     """Stands in for a classifier: its logits are the image's mean ink in ten horizontal bands."""
 
-    def __init__(self, steepness: float = 5.0) -> None:
+    def __init__(self, steepness: float = 15.0) -> None:
         super().__init__()
         self.steepness = nn.Parameter(torch.tensor(steepness))
 
@@ -101,6 +103,7 @@ def without_a_digit() -> dict[str, npt.NDArray[np.uint8]]:
 def test_without_a_digit_the_label_is_minus_one(session: ort.InferenceSession, name: str) -> None:
     outputs = read(session, without_a_digit()[name])
     assert outputs["label"].tolist() == [-1]
+    assert outputs["verdict"].tolist() == [Verdict.CLUTTERED if name == "noise" else Verdict.BLANK]
     assert outputs["probabilities"] == pytest.approx(np.full((1, 10), 0.1))
     assert np.isfinite(outputs["ink"]).all()
 
@@ -117,6 +120,75 @@ def test_a_drawing_reads_the_same_alone_and_in_a_batch(session: ort.InferenceSes
         assert batch[name][4] == pytest.approx(single[name][0], abs=1e-6)
 
 
+def bars(*lefts: int, width: int = 6, height: int = 60) -> npt.NDArray[np.uint8]:
+    """Upright bars, light on dark."""
+    drawing = np.zeros((100, 300), np.uint8)
+    for left in lefts:
+        drawing[20 : 20 + height, left : left + width] = 255
+    return drawing
+
+
+@settings(deadline=None, max_examples=30)
+@given(gaps=st.lists(st.integers(20, 60), max_size=MAX_PARTS + 1))
+def test_the_boxes_are_those_of_what_stands_side_by_side(session: ort.InferenceSession, gaps: list[int]) -> None:
+    lefts = [left for left in np.cumsum([20, *gaps]).tolist() if left < 280]
+    outputs = read(session, bars(*lefts))
+    assert outputs["parts"].tolist() == [len(lefts)]
+    shown = outputs["boxes"][0]
+    expected = np.array([(left, 20, left + 6, 80) for left in lefts[:MAX_PARTS]])
+    cell = 300 / 64
+    assert np.abs(shown[: len(expected), ::2] - expected[:, ::2]).max() <= 2 * cell
+    assert np.abs(shown[: len(expected), 1::2] - expected[:, 1::2]).max() <= 5 * cell  # parts above each other are one
+    assert (shown[len(expected) :] == 0).all()
+
+
+def test_strokes_above_each_other_are_one_thing(session: ort.InferenceSession) -> None:
+    hat = seven(280, 280, 60, 60, 100, 15)
+    hat[40:48, 60:160] = 255  # 12 pixels above
+    assert read(session, hat)["parts"].tolist() == [1]
+
+
+def test_a_long_stroke_is_one_thing(session: ort.InferenceSession) -> None:
+    drawing = np.zeros((280, 280), np.uint8)
+    for row in range(40, 240, 40):  # a meander
+        drawing[row : row + 8, 40:240] = 255
+        drawing[row : row + 40, 40 if row % 80 else 232 :][:, :8] = 255
+    assert read(session, drawing)["parts"].tolist() == [1]
+
+
+def test_an_unsure_net_sees_no_digit_or_several() -> None:
+    unsure = ort.InferenceSession(export_canvas(Bands(0.1), 1.0), providers=["CPUExecutionProvider"])
+    outputs = read(unsure, bars(100), bars(60, 160), np.zeros((100, 300), np.uint8))
+    assert outputs["verdict"].tolist() == [Verdict.LIKE_NO_DIGIT, Verdict.SEVERAL, Verdict.BLANK]
+    assert outputs["label"].tolist() == [-1, -1, -1] and outputs["parts"].tolist() == [1, 2, 0]
+
+
+class DoubtsBright(nn.Module):
+    """Stands in for what a net learns of images of no digit: the brighter an image, the more it doubts."""
+
+    def forward(self, activations: list[Tensor]) -> Tensor:
+        """Doubt (N, 1), 1 for a white image."""
+        return activations[0].mean((1, 2, 3)).unsqueeze(1)
+
+
+def test_doubt_draws_the_probabilities_together_and_changes_no_label() -> None:
+    images = torch.stack([torch.full((28, 28), level, dtype=torch.uint8) for level in (0, 51, 255)])
+    images[:, 5:7, ::2] //= 2
+    plain, label = Light(Bands())(images)
+    doubted, same = Light(Bands(), doubt=DoubtsBright())(images)
+    doubt = torch.stack([image[::2].float().mean() / 255 for image in images]).clamp(max=0.999)
+    assert doubted.detach().numpy() == pytest.approx(
+        (plain + doubt[:, None] * (0.1 - plain)).detach().numpy(), abs=1e-6
+    )
+    assert same.equal(label) and (doubted.sum(1) - 1).abs().max() < 1e-6
+    assert doubted[2].max() < 0.101
+
+
+def test_a_model_that_doubts_agrees_with_torch() -> None:
+    """The export checks it."""
+    assert len(export_light(Bands(), 0.8, DoubtsBright())) > len(export_light(Bands(), 0.8))
+
+
 @pytest.fixture(scope="module")
 def canvas(model: bytes, tmp_path_factory: pytest.TempPathFactory) -> CanvasClassifier:
     path = tmp_path_factory.mktemp("canvas") / "canvas.onnx"
@@ -129,14 +201,14 @@ def test_the_runtime_takes_one_drawing_many_or_none(canvas: CanvasClassifier) ->
     one, many = canvas.predict(drawing), canvas.predict(np.stack([drawing] * 9))  # many take several calls
     assert one.label.shape == (1,) and many.seen.shape == (9, 28, 28)
     assert many.probabilities == pytest.approx(np.repeat(one.probabilities, 9, 0), abs=1e-6)
-    assert canvas.predict(drawing, at_least=0.99).label.tolist() == [-1]
+    assert canvas.predict(drawing, at_least=1.0).label.tolist() == [-1]
     none = canvas.predict(np.empty((0, 50, 40), np.uint8))
     assert none.probabilities.shape == (0, 10) and none.seen.shape == (0, 28, 28) and none.label.dtype == np.int64
 
 
 def test_a_canvas_of_other_weights_fails_parity(model: bytes) -> None:
     with pytest.raises(ParityError, match="probabilities differ"):
-        check_canvas(Canvas(Ensemble([Bands(9.0)], 0.8)).eval(), model)
+        check_canvas(Canvas(Light(Bands(29.0), 0.8)).eval(), model)
 
 
 def test_activations_come_with_the_same_prediction() -> None:
@@ -152,4 +224,4 @@ def test_activations_come_with_the_same_prediction() -> None:
     assert first == pytest.approx(images[:, None, ::2] / 255, abs=1e-6)
     assert second == pytest.approx(images[:, None, ::4] / 255 * 2, abs=1e-6)
     with pytest.raises(ParityError, match="probabilities differs"):
-        check_activations(WithActivations(Bands(9.0), 0.8).eval(), model)
+        check_activations(WithActivations(Light(Bands(29.0), 0.8)).eval(), model)

@@ -32,6 +32,10 @@ def float32(*shape: int | str | None) -> TensorType:
     return TensorType("float32", shape)  # type: ignore[arg-type]
 
 
+def int32(*shape: int | str | None) -> TensorType:
+    return TensorType("int32", shape)  # type: ignore[arg-type]
+
+
 def int64(*shape: int | str | None) -> TensorType:
     return TensorType("int64", shape)  # type: ignore[arg-type]
 
@@ -131,6 +135,9 @@ WRONG_ANSWERS: list[tuple[Model, dict[str, Any], str]] = [
     (Classifier, {"label": (int64("N"), 10)}, r"labels that are not 0\.\.9"),
     (Classifier, {"label": (int64("N"), -1)}, r"labels that are not 0\.\.9"),
     (CanvasClassifier, {"probabilities": (float32("N", 10), np.nan)}, "no numbers from 0 to 1"),
+    (CanvasClassifier, {"verdict": (int32("N"), 7)}, "verdicts that do not fit its labels"),
+    (CanvasClassifier, {"verdict": (int32("N"), 3)}, "verdicts that do not fit its labels"),
+    (CanvasClassifier, {"label": (int64("N"), -1)}, "verdicts that do not fit its labels"),
     (CanvasClassifier, {"label": (int64("N"), -2)}, r"labels that are not 0\.\.9"),
     (CanvasClassifier, {"ink": (float32("N"), np.nan)}, "ink that is no share"),
     (CanvasClassifier, {"seen": uint8("N", 32, 32)}, "output seen must be uint8"),

@@ -81,7 +81,7 @@ def cases(models: dict[str, bytes]) -> dict[str, tuple[dict[str, Any], dict[str,
 def different(answers: dict[str, Any], expected: dict[str, Any]) -> list[str]:
     """The outputs that differ: in shape, or by more than rounding. Some runtimes have no int64."""
     # A pixel of a placed drawing may round to the next grey level, which changes what the net sees.
-    tolerances = {"uint8": 1, "int64": 0, "float32": 1e-3 if "seen" in expected else 1e-4}
+    tolerances = {"uint8": 1, "int32": 0, "int64": 0, "float32": 1e-3 if "seen" in expected else 1e-4}
     wrong = []
     for name, array in expected.items():
         answer, tolerance = np.asarray(answers[name]), tolerances[array.dtype.name]

@@ -19,10 +19,13 @@ from conftest import HANG_S, in_process, shared, succeeded
 from PIL import Image
 
 from tenfold_onnx import CanvasClassifier
+from tenfold_onnx.number import read_number
 
 pytestmark = pytest.mark.slow
 
-SEVEN = ((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))
+Stroke = tuple[tuple[float, float], ...]
+
+SEVEN: Stroke = ((0.3, 0.25), (0.7, 0.25), (0.45, 0.8))
 DRAWING = "async () => Array.from((await import('./board.js')).drawing().grey)"  # what the page has read
 
 
@@ -59,6 +62,14 @@ def served_app(finished_run: Path) -> Iterator[str]:
     process.wait(HANG_S)
 
 
+@pytest.fixture(scope="module")
+def served_shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page with the models that come with the package."""
+    process, port = start_app(cwd=tmp_path_factory.mktemp("nothing here"))
+    yield f"http://127.0.0.1:{port}/"
+    process.terminate()
+
+
 @pytest.fixture(params=["served_app", "served_site"])
 def home(request: pytest.FixtureRequest) -> str:
     """The page's address, of both kinds."""
@@ -86,6 +97,10 @@ class View:
         return np.array(self.page.evaluate(DRAWING), np.uint8).reshape(280, 280)
 
 
+def sure_of(probability: float) -> str:
+    return "over 99.9 % sure" if probability > 0.999 else f"{100 * probability:.1f} % sure"
+
+
 def opened(browser: Any, home: str, width: int = 1280, **options: Any) -> View:
     page = browser.new_page(viewport={"width": width, "height": 900}, **options)
     page.set_default_timeout(1000 * HANG_S)
@@ -96,6 +111,31 @@ def opened(browser: Any, home: str, width: int = 1280, **options: Any) -> View:
     page.goto(home)
     page.locator("#loading").wait_for(state="hidden")
     return view
+
+
+def moved(stroke: Stroke, by: float) -> Stroke:
+    """A stroke at half its size, in the middle of the page's height and `by` from its left."""
+    return tuple((0.5 * x + by, 0.5 * y + 0.25) for x, y in stroke)
+
+
+def test_digits_side_by_side_are_read_as_a_number(browser: Any, served_shipped: str) -> None:
+    """In Python and in JavaScript alike."""
+    from playwright.sync_api import expect
+
+    view = opened(browser, served_shipped)
+    view.draw(*moved(SEVEN, 0.0))
+    expect(view.page.locator("#label")).to_have_text("7")
+    view.draw(*moved(((0.5, 0.2), (0.5, 0.8)), 0.4))
+    expect(view.page.locator("#label")).to_have_text("71")
+    digits = read_number(CanvasClassifier(), view.drawing())
+    assert [digit.label for digit in digits] == [7, 1]
+    together = digits[0].probability * digits[1].probability
+    expect(view.page.locator("#sure")).to_have_text(sure_of(together))
+    view.page.locator("#clear").click()
+    view.draw((0.1, 0.9), (0.25, 0.1), (0.5, 0.6), (0.75, 0.1), (0.9, 0.9))  # an M
+    expect(view.page.locator("#sure")).to_have_text("like no digit")
+    expect(view.page.locator("#label")).to_have_text("–")
+    assert view.errors == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -110,9 +150,7 @@ def test_a_person_draws_reads_and_generates(home: str, browser: Any, width: int,
     expect(page.locator("#ghost")).to_be_hidden()
     expected = CanvasClassifier(finished_run / "classifier_canvas.onnx").predict(view.drawing())
     expect(label).to_have_text(str(expected.label[0]))
-    probability = expected.probabilities.max()
-    sure = "over 99.9 % sure" if probability > 0.999 else f"{100 * probability:.1f} % sure"
-    expect(page.locator("#sure")).to_have_text(sure)
+    expect(page.locator("#sure")).to_have_text(sure_of(expected.probabilities.max()))
     expect(page.locator("#bars li.best .digit")).to_have_text(str(expected.label[0]))
     expect(page.locator("#layers .layer")).to_have_count(3)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,9 @@ def test_images_without_a_digit_are_skipped_and_named(predict: Predict, tmp_path
     damaged.write_bytes(digit.read_bytes()[:60])
     code, _, (first, second, last) = predict(tmp_path, "--out", out)
     assert code == 2 and last == "tenfold: 2 of 3 files were skipped; see the lines above"
-    assert first == f"skipped: {blank}: shows no digit; give an image of one digit"
+    assert (
+        first == f"skipped: {blank}: shows no digit: no stroke stands out from its ground; give an image of one digit"
+    )
     assert second.startswith(f"skipped: {damaged}: cannot be read as an image")
     (line,) = out.read_text().splitlines()[1:]
     assert line.startswith(f"{digit},")
@@ -123,13 +126,103 @@ def test_images_are_drawings_for_the_canvas_model(tmp_path: Path, model: tuple[s
 
 def test_an_image_that_shows_no_digit_is_named(tmp_path: Path) -> None:
     noise, one = save_noise(tmp_path / "noise.png"), save_one(tmp_path / "one.png")
-    assert f"{noise}: shows no digit; give an image of one digit" in refused("predict", noise, cwd=tmp_path)
+    assert f"{noise}: shows no digit: it is full of ink or noise" in refused("predict", noise, cwd=tmp_path)
     done = in_process("predict", tmp_path, cwd=tmp_path)
     (line,) = done.stdout.splitlines()[1:]
     assert done.returncode == 2 and line.startswith(f"{one},1,")
     assert f"skipped: {noise}: shows no digit" in done.stderr and "1 of 2 files were skipped" in done.stderr
     cautious = succeeded(in_process("predict", one, "--at-least", "1", cwd=tmp_path))
     assert cautious.splitlines()[1].startswith(f"{one},-1,")
+
+
+def save_number(path: Path) -> Path:
+    """A picture of 2041, dark on light, of digits that the generator draws."""
+    digits = drawn_digits()[[2, 0, 4, 1]]
+    row = np.pad(np.concatenate(list(digits), 1), 6)
+    Image.fromarray(255 - row).resize((row.shape[1] * 3, row.shape[0] * 3), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def save_letter(path: Path) -> Path:
+    image = Image.new("L", (120, 120), "white")
+    ImageDraw.Draw(image).line([(25, 95), (45, 25), (60, 70), (75, 25), (95, 95)], fill="black", width=9)  # an M
+    image.save(path)
+    return path
+
+
+def test_digits_in_a_row_are_read_as_a_number(tmp_path: Path) -> None:
+    number, one = save_number(tmp_path / "number.png"), save_one(tmp_path / "one.png")
+    header, first, second = succeeded(in_process("predict", tmp_path, "--many", cwd=tmp_path)).splitlines()
+    assert header == "Image,Number,Probability"
+    assert first.startswith(f"{number},2041,") and second.startswith(f"{one},1,")
+    answer = json.loads(succeeded(in_process("predict", number, "--many", "--json", cwd=tmp_path)))
+    digits = answer["digits"]
+    assert answer["number"] == "2041" and [digit["label"] for digit in digits] == [2, 0, 4, 1]
+    assert answer["probability"] == pytest.approx(np.prod([digit["probability"] for digit in digits]), abs=1e-5)
+    lefts = [digit["box"][0] for digit in digits]
+    assert lefts == sorted(lefts) and lefts[1] > 84
+
+
+def test_a_digit_that_cannot_be_read_is_a_question_mark(tmp_path: Path) -> None:
+    line = succeeded(in_process("predict", save_number(tmp_path / "n.png"), "--many", "--at-least", "1", cwd=tmp_path))
+    assert set(line.splitlines()[1].split(",")[1]) <= set("?2041") and "?" in line
+
+
+def test_several_digits_and_letters_are_refused_with_the_reason(tmp_path: Path) -> None:
+    number, letter = save_number(tmp_path / "number.png"), save_letter(tmp_path / "letter.png")
+    several = "shows no single digit: 4 things stand side by side; --many reads a number"
+    assert f"{number}: {several}" in refused("predict", number, cwd=tmp_path)
+    assert f"{letter}: shows no digit, but something else" in refused("predict", letter, cwd=tmp_path)
+    assert f"{letter}: shows no number; give an image of digits" in refused("predict", letter, "--many", cwd=tmp_path)
+    images = ("--model", shipped_models() / "classifier_light.onnx")  # through the same preparation
+    assert "4 things stand side by side" in refused("predict", number, *images, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("many", [(), ("--many",)], ids=["one", "many"])
+def test_a_threshold_outside_0_to_1_is_refused_once(tmp_path: Path, many: tuple[str, ...]) -> None:
+    for name in ("one.png", "two.png"):
+        save_one(tmp_path / name)
+    sentence = refused("predict", tmp_path, "--at-least", "nan", *many, cwd=tmp_path)
+    assert sentence == "tenfold: at-least: must be a number from 0 to 1, got nan\n"
+
+
+def test_a_picture_is_not_replaced_by_its_label(tmp_path: Path) -> None:
+    one = save_one(tmp_path / "one.png")
+    before = one.read_bytes()
+    assert "one.png: is to be read, and would be replaced" in refused("predict", one, "--out", one, cwd=tmp_path)
+    assert one.read_bytes() == before
+
+
+def test_a_name_that_is_no_utf8_is_written_as_it_is(tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff.png")
+    save_one(tmp_path / name)
+    succeeded(in_process("predict", name, "--out", "labels.csv", cwd=tmp_path))
+    assert (tmp_path / "labels.csv").read_bytes().startswith(b"Image,Label,Probability\nbad\xff.png,1,")
+
+
+@pytest.mark.parametrize("size", [(2, 2), (3, 200), (200, 4)])
+def test_a_picture_too_narrow_for_a_digit_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size, 255).save(tmp_path / "strip.png")
+    sentence = refused("predict", "strip.png", cwd=tmp_path)
+    assert f"strip.png: is {size[0]} x {size[1]} pixels, too narrow for a digit" in sentence
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("rows.csv",), "many: reads numbers in images; leave out --top, and CSVs"),
+        (("one.png", "--top", "2"), "many: reads numbers in images; leave out --top"),
+        (
+            ("one.png", "--model", "light"),
+            "light: finds no digits in a picture; give a classifier_canvas.onnx to --many",
+        ),
+    ],
+)
+def test_many_is_refused_where_there_is_one_digit(tmp_path: Path, arguments: tuple[str, ...], sentence: str) -> None:
+    (tmp_path / "rows.csv").write_bytes(rows.render(drawn_digits()))
+    save_one(tmp_path / "one.png")
+    (tmp_path / "light").write_bytes((shipped_models() / "classifier_light.onnx").read_bytes())
+    assert sentence in refused("predict", *arguments, "--many", cwd=tmp_path)
 
 
 def test_rows_may_be_drawings_for_the_canvas_model(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import COMMANDS, HANG_S, in_process, succeeded
 from PIL import Image
@@ -35,10 +36,12 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["option
 
 @pytest.fixture(scope="module")
 def home(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a reader with a finished run, and with a photo."""
+    """The folder of a reader with a finished run, a photo of a digit, and one of a number."""
     home = tmp_path_factory.mktemp("reader")
     shutil.copytree(finished_run, home / "runs" / "first")
-    Image.fromarray(255 - sample.load()[1].images[7]).resize((280, 280)).save(home / "photo.png")
+    digits = sample.load()[1].images
+    Image.fromarray(255 - digits[7]).resize((280, 280)).save(home / "photo.png")
+    Image.fromarray(255 - np.concatenate(list(digits[:4]), 1)).resize((448, 112)).save(home / "year.png")
     return home
 
 

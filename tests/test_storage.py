@@ -152,6 +152,16 @@ def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
     assert device.is_char_device() and list(tmp_path.iterdir()) == [device]
 
 
+@pytest.mark.parametrize("stream", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_a_stream_into_a_file_keeps_what_the_file_has(tmp_path: Path, stream: str) -> None:
+    log = tmp_path / "log"
+    log.write_bytes(b"before\n")
+    code = f"from pathlib import Path; from tenfold.storage import atomic; atomic.write(Path({stream!r}), b'digits')"
+    with log.open("ab") as file:
+        subprocess.run([sys.executable, "-c", code], stdout=file, check=True)
+    assert log.read_bytes() == b"before\ndigits" and list(tmp_path.iterdir()) == [log]
+
+
 def test_a_link_to_itself_is_refused_and_stays(tmp_path: Path) -> None:
     link = tmp_path / "loop"
     link.symlink_to("loop")

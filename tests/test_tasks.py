@@ -59,6 +59,7 @@ def classifier(generator: GeneratorTask) -> ClassifierTask:
         warp=Warp(),
         validation=VALIDATION_DIGITS,
         generator=generator.name,
+        non_digits=0.0,
         init=None,
     )
 

@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tenfold_onnx.contract import NEAR_BLACK, NO_DIGIT, SIDE, BadInput
+from tenfold_onnx.inputs import MAX_CHANNELS
 from tenfold_onnx.runtime import CanvasClassifier
+from tenfold_onnx.verdicts import in_words
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,9 +35,9 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     ground = np.median(np.concatenate([drawing[0], drawing[-1], drawing[:, 0], drawing[:, -1]]))
     if drawing.shape == (SIDE, SIDE) and ground < NEAR_BLACK and drawing.any():
         return drawing
-    found = _canvas().predict(drawing)
+    found = _canvas().predict(drawing[None])
     if found.label[0] == NO_DIGIT:
-        raise BadInput(f"{path}: shows no digit; give an image of one digit")
+        raise BadInput(f"{path}: {in_words(int(found.verdict[0]), int(found.parts[0]))}; give an image of one digit")
     return found.seen[0]
 
 
@@ -71,8 +73,10 @@ def read_drawing(path: Path | str) -> npt.NDArray[np.uint8]:
     # A transparent drawing has no background: put dark ink on white and light ink on black.
     dark_ink = (rgba[..., :3].mean(-1, keepdims=True) * opaque).sum() < 127.5 * opaque.sum()
     grey = (rgba[..., :3] * opaque + (255.0 if dark_ink else 0.0) * (1 - opaque)).mean(-1)
-    if min(grey.shape) < 2:
-        raise BadInput(f"{path}: shows no digit; give an image of one digit")
+    if min(grey.shape) <= MAX_CHANNELS:
+        raise BadInput(
+            f"{path}: is {grey.shape[1]} x {grey.shape[0]} pixels, too narrow for a digit; give another image"
+        )
     drawing: npt.NDArray[np.uint8] = np.rint(grey).astype(np.uint8)
     return drawing
 

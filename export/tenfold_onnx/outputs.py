@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tenfold_onnx.contract import CLASSES, BadInput, TensorType
+from tenfold_onnx.contract import CLASSES, BadInput, TensorType, Verdict
 
 SUM_TOLERANCE: Final = 1e-3  # of probabilities, which a model may compute in float16
 FIX: Final = "the model is wrong or damaged; export it again, or give another one"
@@ -42,6 +42,12 @@ def check_ink(path: Path | str, ink: npt.NDArray[np.float32]) -> None:
     """Ink (N,) must be a share. Raises BadInput."""
     if not ((ink >= 0) & (ink <= 1)).all():
         raise BadInput(f"{path}: returns ink that is no share from 0 to 1; {FIX}")
+
+
+def check_verdict(path: Path | str, verdict: npt.NDArray[np.int32], read: npt.NDArray[np.bool_]) -> None:
+    """Verdicts (N,) must be `contract.Verdict`'s, and DIGIT where a digit is read. Raises BadInput."""
+    if not np.isin(verdict, list(Verdict)).all() or ((verdict == Verdict.DIGIT) != read).any():
+        raise BadInput(f"{path}: returns verdicts that do not fit its labels; {FIX}")
 
 
 def check_activations(path: Path | str, activations: Sequence[npt.NDArray[np.float32]]) -> None:

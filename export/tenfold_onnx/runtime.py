@@ -36,7 +36,7 @@ from tenfold_onnx.inputs import (
 )
 from tenfold_onnx.latent import great_circle
 from tenfold_onnx.loaded_model import LoadedModel
-from tenfold_onnx.outputs import check_activations, check_ink, check_prediction
+from tenfold_onnx.outputs import check_activations, check_ink, check_prediction, check_verdict
 
 BATCH: Final = 64  # images per call of onnxruntime: larger batches are no faster and take more memory
 DRAWING_PIXELS: Final = 4_000_000  # of drawings per call: 16 MB in float32
@@ -85,10 +85,13 @@ class Classifier(LoadedModel):
 class CanvasPrediction(NamedTuple):
     """The canvas classifier's output for N drawings."""
 
-    probabilities: npt.NDArray[np.float32]  # (N, 10), each row sums to 1; all equal where there is no digit
+    probabilities: npt.NDArray[np.float32]  # (N, 10), each row sums to 1; all equal where nothing can be read
     label: npt.NDArray[np.int64]  # (N,) in 0..9, or NO_DIGIT
     seen: npt.NDArray[np.uint8]  # (N, 28, 28): the drawing as the net sees it
     ink: npt.NDArray[np.float32]  # (N,): share of the drawing that is ink
+    verdict: npt.NDArray[np.int32]  # (N,): see `contract.Verdict`
+    parts: npt.NDArray[np.int32]  # (N,): how many things stand side by side
+    boxes: npt.NDArray[np.int32]  # (N, 16, 4): left, top, right, bottom of the first 16, in pixels; the rest is 0
 
 
 class CanvasClassifier(LoadedModel):
@@ -101,16 +104,18 @@ class CanvasClassifier(LoadedModel):
         """Reads grey drawings (N, H, W) or (H, W) of one digit each, dark on light or light on dark.
 
         Values are integers from 0 to 255: arrays, lists, or a DataFrame of Kaggle's CSVs. The label is NO_DIGIT (-1)
-        for too little ink, a dot, a blot or noise, and where no probability reaches `at_least`. N may be 0. Raises
-        BadInput for other shapes or values, also for colour pictures.
+        where there is no single digit, as `verdict` says, and where no probability reaches `at_least`. N may be 0.
+        Raises BadInput for other shapes or values, also for colour pictures.
         """
         array, threshold = validated_drawings(drawings), validated_share(at_least, "at_least")
         batch = min(BATCH, max(1, DRAWING_PIXELS // (array.shape[1] * array.shape[2])))
-        probabilities, label, seen, ink = self._run(batch, array)
+        probabilities, label, seen, ink, verdict, parts, boxes = self._run(batch, array)
         read = label != NO_DIGIT
         check_prediction(self.path, probabilities, np.where(read, label, probabilities.argmax(1)))
         check_ink(self.path, ink)
-        return CanvasPrediction(probabilities, np.where(probabilities.max(1) >= threshold, label, NO_DIGIT), seen, ink)
+        check_verdict(self.path, verdict, read)
+        label = np.where(probabilities.max(1) >= threshold, label, NO_DIGIT)
+        return CanvasPrediction(probabilities, label, seen, ink, verdict, parts, boxes)
 
     def predict_proba(self, drawings: Any) -> npt.NDArray[np.float32]:
         """Probabilities (N, 10) alone, one column per entry of `classes_`; drawings as for `predict`."""

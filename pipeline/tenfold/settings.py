@@ -172,6 +172,9 @@ class Light(_Ranged):
     """As net.channels; this net has no test-time augmentation."""
     epochs: int = _ranged(12, low=1)
     """Passes over all training digits."""
+    non_digits: float = _ranged(0.5, low=0, high=10)
+    """Images of no digit (letters, scribbles, several digits) per training digit, from which the finished net learns to
+    doubt; 0 for none."""
 
 
 @Parameter(group=CGAN)

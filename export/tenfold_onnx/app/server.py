@@ -77,20 +77,23 @@ def application(store: ModelStore) -> Starlette:
 
 
 def _read(store: ModelStore, query: Json) -> Json:
-    """Label and probabilities of a drawing."""
-    prediction = store.models(_text(query, "model")).canvas.predict(_drawing(query))
+    """Label and probabilities of a drawing, and what stands side by side in it."""
+    prediction = store.models(_text(query, "model")).canvas.predict(_drawing(query)[None])
     return {
         "label": int(prediction.label[0]),
         "probabilities": [round(float(p), 7) for p in prediction.probabilities[0]],
         "seen": _base64(prediction.seen[0]),
         "ink": round(float(prediction.ink[0]), 7),
+        "verdict": int(prediction.verdict[0]),
+        "parts": int(prediction.parts[0]),
+        "boxes": prediction.boxes[0].tolist(),
     }
 
 
 def _explain(store: ModelStore, query: Json) -> Json:
     """An occlusion map and the layers' activations of a drawing."""
     models = store.models(_text(query, "model"))
-    prediction = models.canvas.predict(_drawing(query))
+    prediction = models.canvas.predict(_drawing(query)[None])
     seen, label = prediction.seen[0], int(prediction.label[0])
     layers = [channel_images(layer[0], CHANNELS) for layer in models.explain.activations(seen)]
     return {

@@ -24,7 +24,7 @@ from tenfold_onnx.contract import (
     OPSET,
     SIDE,
 )
-from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
+from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, Light, WithActivations
 from tenfold_onnx.write.label import with_oldest_label
 from tenfold_onnx.write.parity import check_activations, check_canvas, check_classifier, check_generator, sketches
 
@@ -35,16 +35,25 @@ def export_classifier(members: Sequence[nn.Module], temperature: float) -> bytes
     `temperature` calibrates its probabilities. Equal members give equal bytes. Raises ParityError where
     onnxruntime and torch disagree.
     """
-    module = Ensemble(members, temperature).eval()
+    return _export_classifier(Ensemble(members, temperature))
+
+
+def export_light(net: nn.Module, temperature: float, doubt: nn.Module | None = None) -> bytes:
+    """A single classifier, as `export_classifier`; `doubt` says how likely an image is no digit, see `graphs.Light`."""
+    return _export_classifier(Light(net, temperature, doubt))
+
+
+def _export_classifier(module: Ensemble | Light) -> bytes:
+    module.eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
     data = export_module(module, example, CLASSIFIER_INPUTS, CLASSIFIER_OUTPUTS)
     check_classifier(module, data)
     return data
 
 
-def export_explained(net: nn.Module, temperature: float) -> bytes:
-    """A classifier whose further outputs are its activations, activation_1 and so on. As `export_classifier`."""
-    module = WithActivations(net, temperature).eval()
+def export_explained(net: nn.Module, temperature: float, doubt: nn.Module | None = None) -> bytes:
+    """A classifier whose further outputs are its activations, activation_1 and so on. As `export_light`."""
+    module = WithActivations(Light(net, temperature, doubt)).eval()
     example = (torch.zeros(2, SIDE, SIDE, dtype=torch.uint8),)
     names = [*CLASSIFIER_OUTPUTS, *(f"{ACTIVATION}{n}" for n in range(1, len(module(*example)) - 1))]
     data = export_module(module, example, CLASSIFIER_INPUTS, names)
@@ -52,9 +61,9 @@ def export_explained(net: nn.Module, temperature: float) -> bytes:
     return data
 
 
-def export_canvas(net: nn.Module, temperature: float) -> bytes:
-    """A classifier of drawings of any size, which it places as in MNIST. As `export_classifier`."""
-    module = Canvas(Ensemble([net], temperature)).eval()
+def export_canvas(net: nn.Module, temperature: float, doubt: nn.Module | None = None) -> bytes:
+    """A classifier of drawings of any size, which it places as in MNIST. As `export_light`."""
+    module = Canvas(Light(net, temperature, doubt)).eval()
     # Unequal sides, so that torch.export does not take them for one.
     data = export_module(module, (sketches(2, 60, 44),), CANVAS_INPUTS, CANVAS_OUTPUTS, sides=("height", "width"))
     check_canvas(module, data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +18,15 @@ from tenfold_onnx.contract import (
     MAX_NOISE,
     MIN_EXTENT,
     MIN_INK,
+    MIN_LIKENESS,
+    MIN_LIKENESS_IN_PARTS,
     MIN_PROBABILITY,
     NO_DIGIT,
+    Verdict,
 )
 from tenfold_onnx.write.preparation import prepare
+
+MOST_DOUBT: Final = 0.999  # with more, rounding could make all probabilities equal
 
 
 def tempered(probabilities: Tensor, temperature: float) -> Tensor:
@@ -50,44 +55,83 @@ class Ensemble(nn.Module):
         return tempered(mean, self.temperature)
 
 
-class WithActivations(nn.Module):
-    """A classifier that also returns its layers' activations. `net` has `activations(x)` beside `forward(x)`."""
+class Light(nn.Module):
+    """A single classifier, whose probabilities are the nearer to 0.1 the likelier an image is no digit.
 
-    def __init__(self, net: nn.Module, temperature: float = 1.0) -> None:
+    `net` has `activations(x)`, which returns logits and each layer's activations. `doubt` makes of the activations the
+    probability (N, 1) that an image is no digit; None never doubts. It changes no label.
+    """
+
+    def __init__(self, net: nn.Module, temperature: float = 1.0, doubt: nn.Module | None = None) -> None:
         super().__init__()
-        self.net, self.temperature = net, temperature
+        self.net, self.temperature, self.doubt = net, temperature, doubt
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Ensemble`."""
+        probabilities = self.probabilities(images.to(torch.float32).div(255).unsqueeze(1))
+        return probabilities, probabilities.argmax(1)
+
+    def probabilities(self, x: Tensor) -> Tensor:
+        """As `Ensemble`."""
+        return self.explained(x)[0]
+
+    def explained(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Probabilities, and the activations (N, C, side, side)."""
+        logits, activations = cast(tuple[Tensor, list[Tensor]], self.net.activations(x))  # type: ignore[operator]
+        probabilities = tempered(logits.softmax(1), self.temperature)
+        if self.doubt is not None:
+            doubt = self.doubt(activations).clamp(max=MOST_DOUBT)
+            probabilities = probabilities + doubt * (1 / CLASSES - probabilities)
+        return probabilities, activations
+
+
+class WithActivations(nn.Module):
+    """A classifier that also returns its layers' activations."""
+
+    def __init__(self, light: Light) -> None:
+        super().__init__()
+        self.light = light
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images uint8 (N, 28, 28) to probabilities, label, and the activations float32 (N, C, side, side)."""
-        x = images.to(torch.float32).div(255).unsqueeze(1)
-        logits, activations = cast(tuple[Tensor, list[Tensor]], self.net.activations(x))  # type: ignore[operator]
-        probabilities = tempered(logits.softmax(1), self.temperature)
+        probabilities, activations = self.light.explained(images.to(torch.float32).div(255).unsqueeze(1))
         return probabilities, probabilities.argmax(1), *activations
 
 
 class Canvas(nn.Module):
     """A classifier of drawings of any size, which finds the digit and places it as in MNIST, all inside the graph.
 
-    `classifier` takes and returns what `Ensemble` does.
+    `classifier` takes and returns what `Light` does.
     """
 
     def __init__(self, classifier: nn.Module) -> None:
         super().__init__()
         self.classifier = classifier
 
-    def forward(self, drawings: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Drawings uint8 (N, H, W) to probabilities (N, 10), label (N,), seen uint8 (N, 28, 28) and ink (N,)."""
-        seen, ink, extent, clutter, noise = prepare(drawings)
+    def forward(self, drawings: Tensor) -> tuple[Tensor, ...]:
+        """Drawings uint8 (N, H, W) to the outputs of `contract.CANVAS_OUTPUTS`."""
+        seen, ink, extent, clutter, noise, parts, boxes = prepare(drawings)
         probabilities, label = self.classifier(seen)
         inked = (seen > INK_THRESHOLD * 255).to(torch.float32).mean((1, 2))
-        readable = (ink >= MIN_INK) & (extent >= MIN_EXTENT) & (inked <= MAX_INKED)
-        readable = readable & (clutter <= MAX_CLUTTER) & (noise <= MAX_NOISE)
-        uniform = torch.full_like(probabilities, 1 / CLASSES)
+        highest = probabilities.amax(1)
+        verdict = torch.zeros_like(highest)
+        for holds, why in (  # the last that holds counts
+            (highest < MIN_LIKENESS, Verdict.LIKE_NO_DIGIT),
+            (inked > MAX_INKED, Verdict.CLUTTERED),
+            ((parts > 1) & (highest < MIN_LIKENESS_IN_PARTS), Verdict.SEVERAL),
+            ((clutter > MAX_CLUTTER) | (noise > MAX_NOISE), Verdict.CLUTTERED),
+            ((ink < MIN_INK) | (extent < MIN_EXTENT), Verdict.BLANK),
+        ):
+            verdict = torch.where(holds, float(why), verdict)
+        unread = (verdict == Verdict.BLANK) | (verdict == Verdict.CLUTTERED)
         return (
-            torch.where(readable.unsqueeze(1), probabilities, uniform),
-            torch.where(readable, label, torch.full_like(label, NO_DIGIT)),
+            torch.where(unread.unsqueeze(1), torch.full_like(probabilities, 1 / CLASSES), probabilities),
+            torch.where(verdict == Verdict.DIGIT, label, torch.full_like(label, NO_DIGIT)),
             seen,
             ink,
+            verdict.to(torch.int32),
+            parts,
+            boxes,
         )
 
 

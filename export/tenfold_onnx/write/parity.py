@@ -10,8 +10,8 @@ import onnxruntime as ort
 import torch
 from torch import Tensor
 
-from tenfold_onnx.contract import CLASSES, FIRST_BETWEEN, SIDE
-from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, WithActivations
+from tenfold_onnx.contract import CLASSES, FIRST_BETWEEN, SIDE, Verdict
+from tenfold_onnx.write.graphs import Canvas, Ensemble, ImageGenerator, Light, WithActivations
 
 BATCHES: Final = (1, 2, 7, 64)
 CANVASES: Final = ((1, 28, 28), (2, 280, 280), (7, 33, 190), (5, 5, 8), (3, 200, 31))
@@ -25,7 +25,7 @@ class ParityError(RuntimeError):
 
 
 @torch.inference_mode()
-def check_classifier(module: Ensemble, model: bytes) -> None:
+def check_classifier(module: Ensemble | Light, model: bytes) -> None:
     """Compare probabilities and labels on batches of random strokes. Raises ParityError.
 
     The reference is torch in float64, so that the order of summation does not matter.
@@ -76,15 +76,20 @@ def check_canvas(module: Canvas, model: bytes) -> None:
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     for batch, height, width in CANVASES:
         drawings = sketches(batch, height, width)
-        probabilities, label, seen, ink = session.run(None, {"drawings": drawings.numpy()})
-        _, expected_label, expected_seen, expected_ink = (part.numpy() for part in module(drawings))
+        probabilities, label, seen, ink, verdict, parts, boxes = session.run(None, {"drawings": drawings.numpy()})
+        expected = [output.numpy() for output in module(drawings)]
+        _, expected_label, expected_seen, expected_ink, expected_verdict, expected_parts, expected_boxes = expected
         where = f"canvas classifier, {batch} of {height}x{width}"
         if np.abs(seen.astype(int) - expected_seen.astype(int)).max() > GREY_TOLERANCE:
             raise ParityError(f"{where}: the images that the net sees differ")
         if np.abs(ink - expected_ink).max() > 1e-5 or ((label < 0) != (expected_label < 0)).any():
             raise ParityError(f"{where}: the ink differs")
+        if (parts != expected_parts).any() or (boxes != expected_boxes).any():
+            raise ParityError(f"{where}: the parts differ")
+        if (verdict != expected_verdict).any():
+            raise ParityError(f"{where}: the verdicts differ")
         exact = module.classifier(torch.from_numpy(seen))[0].numpy()
-        exact[label < 0] = 1 / CLASSES
+        exact[np.isin(verdict, (Verdict.BLANK, Verdict.CLUTTERED))] = 1 / CLASSES
         difference = np.abs(probabilities - exact).max()
         if not difference <= PROBABILITY_TOLERANCE:
             raise ParityError(f"{where}: probabilities differ by {difference:.2g}")

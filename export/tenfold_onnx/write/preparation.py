@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, pad
 
-from tenfold_onnx.contract import BOX, INK_THRESHOLD, MIN_CONTRAST, NEAR_BLACK, SIDE
+from tenfold_onnx.contract import BOX, INK_THRESHOLD, MAX_PARTS, MIN_CONTRAST, NEAR_BLACK, SIDE
 
 GRID: Final = 128  # cells of a picture's longer side
 FINE: Final = 2 * SIDE  # cells of the grid on which strokes are widened
@@ -32,10 +32,12 @@ MOST_OF_BORDER: Final = 0.5  # of its length: so much ink there is a frame, or a
 # Steps of two cells.
 FROM_BORDER: Final = 128  # from end to end of a digit, if it hangs on the border
 WITHIN_PART: Final = 40
+ALONG_PART: Final = 128
+ABOVE: Final = 3  # cells of 64: half the gap between two parts of one digit
 # Longer sides.
 PART: Final = 0.3  # of the largest part's: smaller ones are specks
 SPECK: Final = 3  # steps of two cells: whatever the largest part
-DIGIT: Final = 0.1  # of the picture's
+DIGIT: Final = 0.1  # of the picture's shorter side
 # MNIST's own images: the digit's longer side as a share of the image's; its centre's distance from the image's, pixels.
 LEAST_EXTENT: Final = 0.6
 MOST_EXTENT: Final = 0.8
@@ -48,9 +50,11 @@ class Prepared(NamedTuple):
 
     images: Tensor  # uint8 (N, 28, 28), zeros where nothing is drawn
     ink: Tensor  # (N,): the share of the drawing that is the digit's ink
-    extent: Tensor  # (N,): the digit's longer side, as a share of the drawing's
+    extent: Tensor  # (N,): the digit's longer side, as a share of the drawing's shorter one
     clutter: Tensor  # (N,): the share of the image's square that has ink in the drawing, the digit's or other
     noise: Tensor  # (N,): how far cells are from the mean of their neighbourhood, as a share of the strongest ink
+    parts: Tensor  # int32 (N,): how many things stand side by side
+    boxes: Tensor  # int32 (N, 16, 4): left, top, right and bottom of each, in pixels, from left to right; then zeros
 
 
 def prepare(drawings: Tensor) -> Prepared:
@@ -66,15 +70,23 @@ def prepare(drawings: Tensor) -> Prepared:
     scale = longest.clamp(min=1) / (BOX * FINE / SIDE)
     rows, columns = _resampling(centre_y, scale), _resampling(centre_x, scale).mT
     fine = (rows @ ink @ columns).unsqueeze(1)
-    images = _normalised(avg_pool2d(_widened(_normalised(fine)), 2)).squeeze(1).mul(255)
+    images = as_in_mnist(fine).squeeze(1).mul(255)
+    parts, boxes = _side_by_side(max_pool2d(ink.unsqueeze(1), 2))
     as_it_stands = _is_mnists(drawn, longest, centre_y, centre_x).view(-1, 1, 1)
     return Prepared(
         images=torch.where(as_it_stands, _on_grid(drawn, SIDE)[0].squeeze(1), images).round().to(torch.uint8),
         ink=marked.sum((1, 2)) / inside.sum(),
-        extent=longest / GRID,
+        extent=longest / _shorter_side(inside),
         clutter=(rows @ (all_ink > CLUTTER * threshold).to(torch.float32).squeeze(1) @ columns).mean((1, 2)),
         noise=noise.flatten(),
+        parts=parts,
+        boxes=_in_pixels(boxes, drawn),
     )
+
+
+def as_in_mnist(fine: Tensor) -> Tensor:
+    """Ink (N, 1, 28, 28) in [0, 1] with strokes as wide as MNIST's, from ink on a fine grid (N, 1, 56, 56)."""
+    return _normalised(avg_pool2d(_widened(_normalised(fine)), 2))
 
 
 def _is_mnists(drawn: Tensor, longest: Tensor, centre_y: Tensor, centre_x: Tensor) -> Tensor:
@@ -96,13 +108,19 @@ def _on_grid(grey: Tensor, side: int) -> tuple[Tensor, Tensor]:
     lengths = [axis[-1] + 0.5 for axis in pixels]
     scale = torch.maximum(*lengths) / side
     cells = (torch.arange(side, dtype=torch.float32) + 0.5 - side / 2) * scale
-    inside = [(cells.abs() <= length / 2).to(torch.float32) for length in lengths]
+    # At least the cells in the middle, however narrow the picture.
+    inside = [(cells.abs() <= torch.maximum(length, scale) / 2).to(torch.float32) for length in lengths]
     axes = []
     for axis, length in zip(pixels, lengths, strict=True):
         at = (cells + length / 2).clamp(min=0.5).minimum(axis[-1])
         weights = (1 - (axis - at.unsqueeze(1)).abs() / scale.clamp(min=1)).clamp(min=0)
         axes.append(weights / weights.sum(1, keepdim=True))
     return (axes[0] @ grey @ axes[1].T).unsqueeze(1), inside[0].unsqueeze(1) * inside[1]
+
+
+def _shorter_side(inside: Tensor) -> Tensor:
+    """The picture's shorter side in cells of the grid, where it is 1 in (side, side)."""
+    return torch.minimum(inside.amax(0).sum(), inside.amax(1).sum())
 
 
 def _ink(grey: Tensor) -> Tensor:
@@ -159,7 +177,7 @@ def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]
     largest = sizes.amax((2, 3), keepdim=True)
     kept = (sizes >= (PART * largest).clamp(min=SPECK)).to(torch.float32)
     parts = candidates * interpolate(max_pool2d(kept, 3, 1, 1), scale_factor=2.0, mode="nearest")
-    is_digit = (largest >= DIGIT * GRID / 2) & (strongest >= FAINTEST)
+    is_digit = (largest >= DIGIT * _shorter_side(inside) / 2) & (strongest >= FAINTEST)
     n = ink.shape[0]
     border = _border(inside) * inside
     framed = ((ink > threshold[n:]) * border).sum((2, 3), keepdim=True) > MOST_OF_BORDER * border.sum()
@@ -174,14 +192,55 @@ def _largest_parts(ink: Tensor, inside: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def _part_sizes(ink: Tensor) -> Tensor:
     """For each inked cell of (N, 1, 64, 64), the longer side of the part it is connected with; 0 for others."""
     inked = ink > 0
-    index = torch.arange(ink.shape[3], dtype=torch.float32)
-    row, column = index.view(1, 1, -1, 1), index.view(1, 1, 1, -1)
-    sides = torch.cat([x.expand_as(ink) for x in (row, -row, column, -column)], 1)
-    limit = torch.where(inked, 1e6, -1e6)
-    for _ in range(WITHIN_PART):
-        sides = max_pool2d(torch.minimum(sides, limit), 3, 1, 1)
+    row, column = _places(ink)
+    sides = _spread(torch.cat([row, -row, column, -column], 1), inked, WITHIN_PART)
     lengths = torch.maximum(sides[:, :1] + sides[:, 1:2], sides[:, 2:3] + sides[:, 3:]) + 1
     return torch.where(inked, lengths, 0.0)
+
+
+def _side_by_side(ink: Tensor) -> tuple[Tensor, Tensor]:
+    """How many things stand side by side in ink (N, 1, 64, 64), int32 (N,), and their boxes (N, 16, 4) in cells.
+
+    Parts above each other are one thing where the gap is small: the hat of a 5 belongs to it.
+    """
+    inked = max_pool2d(ink, (2 * ABOVE + 1, 1), 1, (ABOVE, 0)) > 0
+    side = ink.shape[3]
+    row, column = _places(ink)
+    number = -(column * side + row)  # of a cell, the leftmost ones first
+    first = _spread(number, inked, ALONG_PART)
+    is_first = (inked & (first == number)).to(torch.float32).transpose(2, 3).flatten(1)
+    rank = is_first * is_first.cumsum(1)
+    chosen = (rank.unsqueeze(1) == torch.arange(1, MAX_PARTS + 1).view(1, -1, 1)).to(torch.float32)
+    # 1 for the cells of each part that was chosen.
+    firsts = (chosen @ number.transpose(2, 3).flatten(1).unsqueeze(2)).view(-1, MAX_PARTS, 1, 1)
+    cells = ((first == firsts) & inked & (chosen.amax(2) > 0).view(-1, MAX_PARTS, 1, 1)).to(torch.float32)
+    ends = torch.stack([(cells * x).amax((2, 3)) for x in (side - column, side - row, column + 1, row + 1)], 2)
+    return is_first.sum(1).to(torch.int32), (ends - torch.tensor([side, side, 0, 0])).abs() * (ends > 0)
+
+
+def _places(grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Each cell's row and column, both in the shape of the grid (N, 1, L, L)."""
+    index = torch.arange(grid.shape[3], dtype=torch.float32)
+    return index.view(1, 1, -1, 1).expand_as(grid), index.view(1, 1, 1, -1).expand_as(grid)
+
+
+def _spread(values: Tensor, inked: Tensor, steps: int) -> Tensor:
+    """Of values (N, K, L, L), the maximum over the inked cells (N, 1, L, L) that a cell is connected with."""
+    limit = torch.where(inked, 1e6, -1e6)
+    for _ in range(steps):
+        values = max_pool2d(torch.minimum(values, limit), 3, 1, 1)
+    return values
+
+
+def _in_pixels(boxes: Tensor, drawn: Tensor) -> Tensor:
+    """Boxes (N, 16, 4) on the grid of 64 cells as int32 pixels of the drawings (N, H, W), within them."""
+    height, width = (torch.ones_like(side).sum() for side in (drawn[0, :, 0], drawn[0, 0]))
+    lengths = torch.stack([width, height, width, height])
+    scale = torch.maximum(height, width) / (GRID / 2)
+    outward = torch.tensor([1.0, 1.0, -1.0, -1.0])  # a cell may be less than a pixel wide
+    pixels = ((boxes - GRID / 4) * scale + lengths / 2) * outward
+    pixels = ((pixels + 0.01).floor() * outward).clamp(min=0).minimum(lengths)  # 0.01: runtimes add in other orders
+    return torch.where(boxes.amax(2, keepdim=True) > 0, pixels, 0.0).to(torch.int32)
 
 
 def _widened(ink: Tensor) -> Tensor:

@@ -5,25 +5,22 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 from cyclopts import Parameter
 
 from digit_recognizer.competition import TEST_ROWS
-from digit_recognizer.rows import read_csv
-from tenfold.cli.answers import Answer, to_csv, to_json, to_table
+from tenfold.cli.answers import Answer, NumberAnswer, to_csv, to_json, to_submission, to_table
+from tenfold.cli.reading import files_in, is_csv, open_classifier, read_digit, read_number, read_rows
 from tenfold.cli.table import show_table
 from tenfold.storage import atomic
 from tenfold.terminal import console
-from tenfold_onnx.contract import CANVAS_INPUTS, NO_DIGIT, BadInput
-
-if TYPE_CHECKING:
-    from tenfold_onnx import CanvasClassifier, Classifier
-
-IMAGE_ENDINGS: Final = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+from tenfold_onnx.arguments import validated_share
+from tenfold_onnx.contract import NO_DIGIT, BadInput
 
 
 def predict(
@@ -33,6 +30,7 @@ def predict(
     model: Path | None = None,
     out: Path | None = None,
     as_json: Annotated[bool, Parameter(name="--json")] = False,
+    many: bool = False,
     top: int = 1,
     at_least: float = 0.0,
     threads: int | None = None,
@@ -41,8 +39,8 @@ def predict(
     """Read the digits of CSV files, images and folders of images.
 
     A CSV has the columns pixel0 ... pixel783, with or without label. One CSV gives a submission (ImageId,Label).
-    Anything else gives one row per digit: image, label, probability. Images without a digit are skipped and named on
-    standard error; the exit code is then 2.
+    Anything else gives one row per digit: image, label, probability. Images that show no single digit are skipped and
+    named on standard error with the reason; the exit code is then 2.
 
     Parameters
     ----------
@@ -55,6 +53,8 @@ def predict(
         File to write; standard output by default.
     as_json
         Write one JSON object per digit, with all ten probabilities.
+    many
+        Read a number in each image: digits in a row that do not touch. A ? stands for what is no digit.
     top
         How many of the most likely digits to write, 1 to 10, each with its probability.
     at_least
@@ -67,51 +67,54 @@ def predict(
     """
     if not 1 <= top <= 10:
         raise BadInput(f"top: must be an integer from 1 to 10, got {top}")
-    files = [file for path in inputs for file in _files(path)]
-    classifiers = {is_csv: _classifier(model, is_csv, threads, not no_verify) for is_csv in set(map(_is_csv, files))}
-    as_submission = len(files) == 1 and _is_csv(files[0]) and top == 1
-    answers: list[Answer] = []
+    validated_share(at_least, "at-least")
+    files = [file for path in inputs for file in files_in(path)]
+    if out is not None and any(out.exists() and file.samefile(out) for file in files):
+        raise BadInput(f"{out}: is to be read, and would be replaced; give --out another name")
+    if many and (top > 1 or any(map(is_csv, files))):
+        raise BadInput("many: reads numbers in images; leave out --top, and CSVs, whose rows have one digit each")
+    kinds = set(map(is_csv, files))
+    classifiers = {of_csv: open_classifier(model, of_csv, threads, not no_verify) for of_csv in kinds}
+    one_csv = len(files) == 1 and is_csv(files[0]) and top == 1
+    if one_csv and not as_json:
+        images, rows = read_rows(files[0], classifiers[True], at_least)
+        for doubt in _doubts(classifiers[True].card, images, np.array([row.label for row in rows])):
+            print(f"{files[0]}: {doubt}", file=sys.stderr)
+        _write(to_submission(rows), out)
+        return
+    answers: list[Answer | NumberAnswer] = []
     refusals: list[BadInput] = []
     for path in files:
-        classifier = classifiers[_is_csv(path)]
+        classifier = classifiers[is_csv(path)]
         try:
-            images, names = _digits(path, classifier, as_submission)
+            if many:
+                answers.append(read_number(path, classifier, at_least))
+            elif is_csv(path):
+                _, rows = read_rows(path, classifier, at_least)
+                answers += rows if one_csv else [replace(row, name=f"{path}:{row.name}") for row in rows]
+            else:
+                answers.append(read_digit(path, classifier, at_least))
         except BadInput as error:
             refusals.append(error)
-            continue
-        prediction = classifier.predict(images, at_least)
-        if not _is_csv(path) and np.ptp(prediction.probabilities) == 0:  # as the canvas model answers without a digit
-            refusals.append(BadInput(f"{path}: shows no digit; give an image of one digit"))
-            continue
-        if as_submission:
-            for doubt in _doubts(classifier.card, images, prediction.label):
-                print(f"{path}: {doubt}", file=sys.stderr)
-        digits = zip(names, prediction.label, prediction.probabilities, strict=True)
-        answers += [Answer(name, int(label), probabilities) for name, label, probabilities in digits]
     if len(refusals) == len(files) == 1:
         raise refusals[0]
-    if answers and out is None and not (as_json or as_submission) and console().is_terminal:
+    if answers and out is None and not as_json and console().is_terminal:
         header, *lines = to_table(answers, top)
         show_table(header, lines)
     elif answers:
-        text = to_json(answers, top) if as_json else to_csv(answers, as_submission, top)
-        if out is None:
-            sys.stdout.write(text)
-        else:
-            atomic.write(out, text.encode())
+        _write((to_json if as_json else to_csv)(answers, top), out)
     for refusal in refusals:
         print(f"skipped: {refusal}", file=sys.stderr)
     if refusals:
         raise BadInput(f"{len(refusals)} of {len(files)} files were skipped; see the lines above")
 
 
-def _classifier(model: Path | None, is_csv: bool, threads: int | None, verify: bool) -> Classifier | CanvasClassifier:
-    """The model in a file, of the kind that it is; without a file, the package's for CSVs or for images."""
-    from tenfold_onnx.model_file import describe
-    from tenfold_onnx.runtime import CanvasClassifier, Classifier
-
-    of_drawings = not is_csv if model is None else describe(model, verify).inputs.keys() == CANVAS_INPUTS.keys()
-    return (CanvasClassifier if of_drawings else Classifier)(model, threads=threads, verify=verify)
+def _write(text: str, out: Path | None) -> None:
+    """Write text to a file, or to standard output."""
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        atomic.write(out, text.encode("utf-8", "surrogateescape"))  # a file's name may be no UTF-8
 
 
 def _doubts(card: Mapping[str, str], images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> list[str]:
@@ -132,32 +135,3 @@ def _doubts(card: Mapping[str, str], images: npt.NDArray[np.uint8], labels: npt.
             "classifier.onnx labels each row 0..9"
         )
     return doubts
-
-
-def _digits(
-    path: Path, classifier: Classifier | CanvasClassifier, as_submission: bool
-) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    """A file's digits as the classifier takes them, uint8 (N, H, W), and their names. Raises BadInput."""
-    if _is_csv(path):
-        images, _ = read_csv(path)
-        return images, [str(row) if as_submission else f"{path}:{row}" for row in range(1, len(images) + 1)]
-    from tenfold_onnx.images import read_drawing, read_image
-
-    read = read_drawing if classifier.inputs == CANVAS_INPUTS else read_image
-    return read(path)[None], [str(path)]
-
-
-def _is_csv(path: Path) -> bool:
-    return path.suffix.lower() == ".csv"
-
-
-def _files(path: Path) -> list[Path]:
-    """The file itself, or the images of a folder by name. Raises BadInput where there is none."""
-    if path.is_dir():
-        images = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_ENDINGS)
-        if not images:
-            raise BadInput(f"{path}: has no image ({', '.join(IMAGE_ENDINGS)}); give a folder of images, or a CSV")
-        return images
-    if not path.is_file():
-        raise BadInput(f"{path}: there is no such file; give a CSV, an image, or a folder of images")
-    return [path]

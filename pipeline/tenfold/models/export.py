@@ -9,24 +9,28 @@ from typing import Final
 from tenfold.models.variants import AS_TRAINED, Variant
 from tenfold.models.weights import TrainedNets
 from tenfold.storage import atomic
-from tenfold_onnx.contract import CANVAS_ONNX, CLASSIFIER_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX
+from tenfold_onnx.contract import CANVAS_ONNX, CLASSIFIER_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX, LIGHT_ONNX, Verdict
 from tenfold_onnx.write.export import (
     export_canvas,
     export_classifier,
     export_explained,
     export_generator,
+    export_light,
     with_card,
 )
 
 IMAGES: Final = "images: uint8 (N, 28, 28), 0 = background, digit light on dark"
 ANSWERS: Final = "probabilities: float32 (N, 10), calibrated; label: int64 (N,)"
+VERDICTS: Final = ", ".join(f"{verdict.value} {verdict.name.lower()}" for verdict in Verdict)
 # Each model's inputs and outputs in words.
 MODELS: Final = {
     CLASSIFIER_ONNX: (IMAGES, ANSWERS),
     LIGHT_ONNX: (IMAGES, ANSWERS),
     CANVAS_ONNX: (
         "drawings: uint8 (N, H, W), any size, dark on light or light on dark, one digit each",
-        f"{ANSWERS}, -1 where there is no digit; seen: uint8 (N, 28, 28); ink: float32 (N,), share of the drawing",
+        f"{ANSWERS}, -1 where there is no single digit; seen: uint8 (N, 28, 28); ink: float32 (N,), share of the "
+        f"drawing; verdict: int32 (N,), {VERDICTS}; parts: int32 (N,), things side by side; boxes: int32 (N, 16, 4), "
+        "their left, top, right, bottom in pixels",
     ),
     EXPLAIN_ONNX: (IMAGES, f"{ANSWERS}; activation_1 and so on: float32 (N, channels, side, side)"),
     GENERATOR_ONNX: (
@@ -44,9 +48,9 @@ def export_models(nets: TrainedNets, temperature: float) -> dict[str, bytes]:
     """
     return {
         CLASSIFIER_ONNX: export_classifier(nets.ensemble, temperature),
-        LIGHT_ONNX: export_classifier([nets.light], temperature),
-        CANVAS_ONNX: export_canvas(nets.light, temperature),
-        EXPLAIN_ONNX: export_explained(nets.light, temperature),
+        LIGHT_ONNX: export_light(nets.light, temperature, nets.doubt),
+        CANVAS_ONNX: export_canvas(nets.light, temperature, nets.doubt),
+        EXPLAIN_ONNX: export_explained(nets.light, temperature, nets.doubt),
         GENERATOR_ONNX: export_generator(nets.generator, nets.z_dim),
     }
 

@@ -10,11 +10,12 @@ from torch import nn
 
 from tenfold.models.cgan import Generator
 from tenfold.models.classifier import Classifier
+from tenfold.models.doubt import Doubt
 from tenfold.models.inference import for_inference
 from tenfold.settings import Cgan, Net, Settings
 from tenfold.storage import checkpoint
 from tenfold.storage.checkpoint import Checkpoint
-from tenfold.storage.run_folder import CLASSIFIER, GENERATOR, RunFolder
+from tenfold.storage.run_folder import CLASSIFIER, DOUBT, GENERATOR, RunFolder
 
 
 def save_weights(path: Path, module: nn.Module) -> None:
@@ -48,12 +49,20 @@ def load_light(run: RunFolder, settings: Settings) -> Classifier:
     return net.eval()
 
 
+def load_doubt(run: RunFolder, settings: Settings) -> Doubt:
+    """What the light net of a run learned about images of no digit."""
+    doubt = Doubt(settings.light_net)
+    load_weights(run.light / DOUBT, doubt)
+    return doubt.eval()
+
+
 @dataclass(frozen=True)
 class TrainedNets:
     """The nets of a finished run, ready to predict and to draw."""
 
     ensemble: list[nn.Module]
     light: Classifier
+    doubt: Doubt | None  # of the light net
     generator: Generator
     z_dim: int
 
@@ -64,6 +73,7 @@ class TrainedNets:
         return cls(
             ensemble=[load_classifier(run.net(fold, net) / CLASSIFIER, settings.net) for fold, net in places],
             light=load_light(run, settings),
+            doubt=load_doubt(run, settings) if settings.light.non_digits else None,
             generator=load_generator(run.generator / GENERATOR, settings.cgan),
             z_dim=settings.cgan.z_dim,
         )

@@ -113,6 +113,7 @@ class Plan:
                     warp=settings.warp,
                     validation=digits.take(fold_of == fold),
                     generator=self._usable_generator(fold),
+                    non_digits=0.0,
                     init=parent.net(fold, net) if parent else None,
                 )
                 yield Task(task.name, fit_classifier_task, task)
@@ -198,6 +199,7 @@ class Plan:
             warp=settings.warp,
             validation=validation,
             generator=None,
+            non_digits=0.0 if validation else settings.light.non_digits,
             init=init,
         )
         return Task(task.name, fit_classifier_task, task)

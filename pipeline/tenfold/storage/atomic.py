@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+STREAMS: Final = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))  # folders of /dev/null, /dev/stdout and so on
 PART: Final = ".part"  # suffix of files that are not complete yet
 
 
@@ -21,8 +22,9 @@ def write(path: Path, data: bytes) -> None:
     nothing half-written is left behind.
     """
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():  # /dev/null, /dev/stdout, a named pipe
-            path.write_bytes(data)
+        if path.parent in STREAMS or (path.exists() and not path.is_file() and not path.is_dir()):
+            with path.open("ab") as file:  # /dev/stdout may be a file that has content
+                file.write(data)
             return
         target = Path(os.path.realpath(path))
         if target.is_symlink():  # it points to itself

@@ -17,6 +17,7 @@ from tenfold.storage.run_folder import (
     CLASSIFIER,
     DATA,
     DIVERGED,
+    DOUBT,
     ENVIRONMENT,
     GENERATOR,
     GENERATOR_SCORES,
@@ -46,7 +47,7 @@ _TOP: Final = (
     *(CLASSIFIER_ONNX, LIGHT_ONNX, CANVAS_ONNX, EXPLAIN_ONNX, GENERATOR_ONNX),
 )
 _TRAINING: Final = (
-    *(CLASSIFIER, GENERATOR, VALIDATION, DIVERGED, RATE_CUTS, DONE),
+    *(CLASSIFIER, DOUBT, GENERATOR, VALIDATION, DIVERGED, RATE_CUTS, DONE),
     *("classifier.checkpoint.safetensors", "cgan.checkpoint.safetensors"),
     *("progress.gif", "networks.md", "networks.svg", "losses.svg", "scores.svg", "variety.svg"),
 )

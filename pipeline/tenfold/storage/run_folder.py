@@ -40,6 +40,7 @@ GENERATOR_SCORES: Final = "generator.json"
 
 # In the folder of one training.
 CLASSIFIER: Final = "classifier.safetensors"
+DOUBT: Final = "doubt.safetensors"
 GENERATOR: Final = "generator.safetensors"
 VALIDATION: Final = "answers.npz"  # probabilities of the validation digits
 DIVERGED: Final = "diverged.json"

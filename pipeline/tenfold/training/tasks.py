@@ -12,6 +12,7 @@ from torch import nn
 
 from tenfold.data.batches import Batches
 from tenfold.data.digits import Digits
+from tenfold.data.non_digits import non_digits
 from tenfold.errors import RunFailed
 from tenfold.models.classifier import initial_classifier
 from tenfold.models.inference import Sampler, for_inference, probabilities, sampler
@@ -22,9 +23,10 @@ from tenfold.storage import atomic
 from tenfold.storage.checkpoint import Checkpoint
 from tenfold.storage.epoch_log import GeneratorEpoch
 from tenfold.storage.npz import npz
-from tenfold.storage.run_folder import CLASSIFIER, GENERATOR, GRIDS, VALIDATION, RunFolder
+from tenfold.storage.run_folder import CLASSIFIER, DOUBT, GENERATOR, GRIDS, VALIDATION, RunFolder
 from tenfold.training.device import autocast, prepare_process
 from tenfold.training.fit_classifier import fit_classifier
+from tenfold.training.fit_doubt import fit_doubt
 from tenfold.training.fit_generator import fit_generator, variety
 from tenfold.training.task_folder import Report, RunningTask, rate_cuts
 
@@ -62,6 +64,7 @@ class ClassifierTask(Training):
     warp: Warp
     validation: Digits | None
     generator: str | None  # name of the folder in `run` of a generator that never saw `validation`
+    non_digits: float  # images of no digit per training digit, to learn to doubt from
     init: Path | None  # weights to start from
 
 
@@ -141,6 +144,10 @@ def fit_classifier_task(task: ClassifierTask, report: Report) -> None:
         )
     save_weights(task.folder / CLASSIFIER, net)
     files = [CLASSIFIER]
+    if n := round(task.non_digits * len(task.train)):
+        others = torch.from_numpy(non_digits(n, task.train, task.seeds.seed_of("non-digits"))).to(device)
+        save_weights(task.folder / DOUBT, fit_doubt(net, task.net, batches.images, others, task.warp, task.seeds))
+        files.append(DOUBT)
     if task.validation:
         probs = probabilities(for_inference(net, task.net), task.validation.images, device)
         atomic.write(task.folder / VALIDATION, npz(validation=probs))

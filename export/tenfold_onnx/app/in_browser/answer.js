@@ -42,8 +42,17 @@ export async function models() {
 
 export async function read(model, { width, height, grey }) {
   const outputs = await run(model, 'classifier_canvas', { drawings: ['uint8', grey, [1, height, width]] });
-  const { probabilities, label, seen, ink } = outputs;
-  return { label: Number(label.data[0]), probabilities: [...probabilities.data], seen: seen.data, ink: ink.data[0] };
+  const { probabilities, label, seen, ink, verdict, parts, boxes } = outputs;
+  const box = (_, index) => Array.from(boxes.data.slice(4 * index, 4 * index + 4), Number);
+  return {
+    label: Number(label.data[0]),
+    probabilities: [...probabilities.data],
+    seen: seen.data,
+    ink: ink.data[0],
+    verdict: Number(verdict.data[0]),
+    parts: Number(parts.data[0]),
+    boxes: Array.from({ length: boxes.dims[1] }, box),
+  };
 }
 
 export async function explain(model, drawing) {

@@ -26,7 +26,7 @@ const posed = (model, { width, height, grey }) => ({ model: model.name, width, h
 // The models to choose from: [{ name, card, z_dim, mixes }]. The other functions take one of these first.
 export const models = () => request('models');
 
-// A drawing { width, height, grey } to { label, probabilities, seen, ink }.
+// A drawing { width, height, grey } to { label, probabilities, seen, ink, verdict, parts, boxes: [[left, top, right, bottom]] }.
 export async function read(model, drawing) {
   const answer = await request('read', posed(model, drawing));
   return { ...answer, seen: fromBase64(answer.seen) };

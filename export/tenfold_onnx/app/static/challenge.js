@@ -59,7 +59,7 @@ byId('challenge').addEventListener('click', () => {
     ask();
   } else {
     asked = null;
-    byId('prompt').textContent = 'Draw a digit';
+    byId('prompt').textContent = 'Draw a digit, or several';
     clear();
   }
 });

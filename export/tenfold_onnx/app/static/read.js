@@ -5,6 +5,7 @@ import { canvas, drawing, isEmpty } from './board.js';
 import { byId, element, save } from './dom.js';
 import { latest } from './latest.js';
 import { showLayers } from './layers.js';
+import { digitsOf } from './number.js';
 import { paint } from './pixels.js';
 import { SIDE } from './strokes.js';
 
@@ -17,15 +18,23 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   return { bar, fill, percent };
 });
 let shown = { label: -1, probabilities: [] };
+// Why there is no digit, by the number of the model's verdict.
+const REASONS = ['', 'no digit yet', 'too much ink', 'no single digit', 'like no digit'];
 
 const percentage = (probability, decimals) => `${(100 * probability).toFixed(decimals)} %`;
 const certainty = (probability) => (probability > 0.999 ? 'over 99.9 % sure' : `${percentage(probability, 1)} sure`);
 
-function show({ label, probabilities }) {
+function show({ label, probabilities, verdict }, digits) {
   shown = { label, probabilities: label < 0 ? bars.map(() => 0) : probabilities };
-  byId('label').value = label < 0 ? '–' : label;
-  byId('label').classList.toggle('none', label < 0);
-  byId('sure').textContent = label >= 0 ? certainty(probabilities[label]) : isEmpty() ? 'waiting for a digit' : 'no digit yet';
+  const isRead = digits.filter((digit) => digit.label >= 0).length;
+  const number = isRead ? digits.map((digit) => (digit.label < 0 ? '?' : digit.label)).join('') : '–';
+  byId('label').value = number;
+  byId('label').classList.toggle('none', !isRead);
+  byId('label').style.setProperty('--digits', number.length);
+  const together = digits.reduce((product, { probability }) => product * probability, 1);
+  const whyNone = isEmpty() ? 'waiting for a digit' : REASONS[verdict];
+  const all = isRead === digits.length ? certainty(together) : `${isRead} of ${digits.length} read`;
+  byId('sure').textContent = isRead ? all : whyNone;
   bars.forEach(({ bar, fill, percent }, digit) => {
     const probability = shown.probabilities[digit];
     bar.classList.toggle('best', digit === label);
@@ -35,8 +44,10 @@ function show({ label, probabilities }) {
 }
 
 export const read = latest(async (model) => {
-  const reading = await answer.read(model, drawing());
-  show(reading);
+  const drawn = drawing();
+  const reading = await answer.read(model, drawn);
+  const one = [{ label: reading.label, probability: Math.max(...reading.probabilities) }];
+  show(reading, reading.label >= 0 && reading.parts < 2 ? one : await digitsOf(model, drawn, reading));
   paint(byId('seen'), reading.seen, 28);
   byId('seen').dataset.label = reading.label;
 });
