@@ -75,7 +75,7 @@ def train(plan: Plan, name: str, stop_after: int | None = None) -> list[int]:
 
 
 def weights(plan: Plan, name: str) -> bytes:
-    (path,) = (plan.folder.path / name).glob("*.safetensors")
+    (path,) = (plan.folder.path / name).glob("[cg]*.safetensors")  # of the classifier or the generator
     return path.read_bytes()
 
 

@@ -13,6 +13,7 @@ from conftest import few_digits, in_process, one_sentence, refused, succeeded
 from onnx import TensorProto, helper, numpy_helper
 
 from digit_recognizer import rows
+from tenfold.sources import sample
 from tenfold_onnx import BadInput, CanvasClassifier, Classifier, Explainer, Generator, shipped_models
 from tenfold_onnx.contract import EXPLAIN_OUTPUTS, TensorType
 from tenfold_onnx.model_file import describe
@@ -162,7 +163,7 @@ def test_labels_must_be_the_most_likely_digits(tmp_path: Path) -> None:
     argmax.op_type = "ArgMin"
     onnx.save(proto, tmp_path / "m.onnx")
     with pytest.raises(BadInput, match="not the most likely digits"):
-        Classifier(tmp_path / "m.onnx", verify=False).predict(IMAGES)
+        Classifier(tmp_path / "m.onnx", verify=False).predict(sample.load()[1].images[:8])
 
 
 def test_a_model_that_cannot_run_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def tasks_in(path: Path) -> Tasks:
         warp=Warp(),
         validation=few_digits(40, seed=2),
         generator="cgan",
+        non_digits=0.1,
         init=path / "init",
     )
     return Tasks(Task("cgan", fit_generator_task, generator), Task("net", fit_classifier_task, net))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tenfold_onnx.contract import MAX_PARTS, NO_DIGIT
+from tenfold_onnx.contract import CLASSES, MAX_PARTS, NO_DIGIT
 from tenfold_onnx.inputs import MAX_CHANNELS, validated_drawings
 from tenfold_onnx.runtime import CanvasClassifier
 
@@ -76,10 +76,13 @@ def _digits(classifier: CanvasClassifier, drawing: Drawing, cuts: int) -> list[D
 
 
 def _in_piece(classifier: CanvasClassifier, drawing: Drawing, piece: Box, room: int, cuts: int) -> Iterator[Digit]:
-    """The digits of a piece, which gets `room` more columns at both sides."""
+    """The digits of a piece, which gets `room` more columns at both sides. Without room, it shows a thing for sure."""
     left, top, right, bottom = piece
     wider = np.pad(drawing[top:bottom, left:right], ((0, 0), (room, room)), mode="edge")
-    for label, probability, box in _digits(classifier, wider, cuts):
+    digits = _digits(classifier, wider, cuts)
+    if not digits and not room:
+        yield Digit(NO_DIGIT, 1 / CLASSES, piece)
+    for label, probability, box in digits:
         start, end = (min(max(x + left - room, left), right) for x in (box[0], box[2]))
         yield Digit(label, probability, (start, box[1] + top, end, box[3] + top))
 

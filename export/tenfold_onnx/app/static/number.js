@@ -85,8 +85,9 @@ export async function digitsOf(model, drawing, whole, cuts = DEEPEST) {
   const digits = [];
   for (const box of pieces) {
     const piece = cut(drawing, box);
-    if (Math.min(piece.width, piece.height) < LEAST_SIDE) continue;
-    digits.push(...(await digitsOf(model, piece, await answer.read(model, piece), cuts)));
+    const isLarge = Math.min(piece.width, piece.height) >= LEAST_SIDE;
+    const found = isLarge ? await digitsOf(model, piece, await answer.read(model, piece), cuts) : [];
+    digits.push(...(found.length ? found : [{ label: -1, probability: 0.1 }]));
   }
   // A single digit can be in two parts, neither of which is one.
   return whole.label >= 0 && digits.some(({ label }) => label < 0) ? alone : digits;
