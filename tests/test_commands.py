@@ -98,7 +98,8 @@ def test_every_command_that_calls_kaggle_runs(line: list[str], home: Path, kaggl
 def test_the_sample_suffices_from_top_to_bottom(tmp_path: Path) -> None:
     """In an empty folder, with nets that learn nothing in a second."""
     for line in ON_THE_SAMPLE:
-        if "--int8" in line:  # a net that has learned nothing is sure of no label, so rounding changes some
+        # A net that has learned nothing is sure of no label: rounding changes some, and it sees no digit.
+        if "--int8" in line or any("classifier_canvas" in word for word in line):
             continue
         if "set/7" in line:
             draw_sevens(tmp_path)
